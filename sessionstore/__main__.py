@@ -1,0 +1,5 @@
+"""`python -m sessionstore`."""
+
+from sessionstore.cli import main
+
+main()

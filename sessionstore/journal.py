@@ -1,0 +1,154 @@
+"""Journals: what each migration batch did, line by line, durable before it is done.
+
+A journal is `batches/<ULID>.jsonl`, canonical JSON lines with a type under "t", only ever appended to:
+
+    begin       what was asked: paths, format, retire; when; by which version of the program
+    source      one source, fully read, stored and verified; lists the revisions it is ABOUT to create and supersede
+    commit      the source lines (by number) whose revisions are in place and durable
+    failed      a source that was left out, and why
+    retire      a source file about to be removed; `retired` when it is gone
+    end         the batch is finished
+    undo        a rollback has begun; `undone` when it is complete
+
+A `source` line without its `commit` is settled by `settle`: finished when all its revisions are there, else taken
+back. A torn last line is what a kill leaves; it says nothing and is ignored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sessionstore import canonical, errors, fsio, layout
+
+Line = dict[str, Any]
+
+
+def now() -> str:
+    """The present time, RFC 3339, UTC, milliseconds."""
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class Batch:
+    """A journal as read: what its lines say together."""
+
+    id: str
+    begin: Line = field(default_factory=dict)
+    sources: dict[int, Line] = field(default_factory=dict)
+    """source lines by number"""
+    committed: set[int] = field(default_factory=set)
+    failed: list[Line] = field(default_factory=list)
+    retire: dict[str, Line] = field(default_factory=dict)
+    """files that were, or were about to be, removed, by path"""
+    retired: set[str] = field(default_factory=set)
+    end: Line | None = None
+    undo: bool = False
+    undone: Line | None = None
+
+    @property
+    def state(self) -> str:
+        """ "done", "partly" (something failed), "interrupted", "undoing" or "rolled-back"."""
+        if self.undone:
+            return "rolled-back"
+        if self.undo:
+            return "undoing"
+        if self.end is None:
+            return "interrupted"
+        return "partly" if self.failed else "done"
+
+    @property
+    def live(self) -> list[Line]:
+        """The source lines that took effect, in order; none when the batch was rolled back."""
+        return [] if self.undone else [self.sources[n] for n in sorted(self.committed) if n in self.sources]
+
+    def unsettled(self) -> list[Line]:
+        """Source lines whose revisions may or may not be in place."""
+        return [line for n, line in sorted(self.sources.items()) if n not in self.committed]
+
+    def take(self, line: Line) -> None:
+        """Add one line."""
+        kind = line["t"]
+        if kind == "source":
+            self.sources[line["n"]] = line
+        elif kind == "commit":
+            self.committed.update(line["n"])
+        elif kind == "withdrawn":
+            for number in line["n"]:
+                self.sources.pop(number, None)
+        elif kind == "failed":
+            self.failed.append(line)
+        elif kind == "begin":
+            self.begin = self.begin or line
+        elif kind == "retire":
+            self.retire[line["path"]] = line
+        elif kind == "retired":
+            self.retired.update(line["paths"])
+        elif kind == "end":
+            self.end = line
+        elif kind == "undo":
+            self.undo = True
+        elif kind == "undone":
+            self.undone = line
+
+
+class Journals:
+    """The `batches/` directory of one store."""
+
+    def __init__(self, root: str) -> None:
+        self.root = f"{root}/batches"
+
+    def path(self, batch: str) -> str:
+        """Where a batch's journal lies."""
+        return f"{self.root}/{batch}.jsonl"
+
+    def ids(self) -> list[str]:
+        """The ids of all batches, oldest first."""
+        found = (name.removesuffix(".jsonl") for name in fsio.names(self.root) if name.endswith(".jsonl"))
+        return sorted(name for name in found if layout.is_ulid(name))
+
+    def read(self, batch: str) -> Batch:
+        """A batch. Raises `NotFound` or `JournalCorrupt`."""
+        try:
+            data = fsio.read_bytes(self.path(batch))
+        except FileNotFoundError:
+            raise errors.NotFound(name=batch) from None
+        found = Batch(batch)
+        lines = data.split(b"\n")
+        for number, raw in enumerate(lines, 1):
+            if not raw:
+                continue
+            try:
+                found.take(canonical.loads(raw))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                if _torn(lines, number):
+                    continue
+                raise errors.JournalCorrupt(path=self.path(batch), line=number) from None
+        return found
+
+    def all(self) -> list[Batch]:
+        """All batches, oldest first."""
+        return [self.read(batch) for batch in self.ids()]
+
+    def append(self, batch: str, lines: Iterable[Line], *, durable: bool = True, begin: Line | None = None) -> None:
+        """Add lines to a journal in one write, with `begin` before them when the journal does not exist yet (should
+        two processes begin it at once, the first one counts). Raises `StorageError`."""
+        path = self.path(batch)
+        first = [begin] if begin is not None and not fsio.exists(path) else []
+        fsio.append(path, b"".join(canonical.line(line) for line in (*first, *lines)), durable=durable)
+
+    def mend(self, batch: str) -> None:
+        """End a torn last line, so that what is appended next stands on a line of its own."""
+        data = fsio.read_bytes(self.path(batch))
+        if data and not data.endswith(b"\n"):
+            fsio.append(self.path(batch), b"\n" + canonical.line({"t": "torn"}))
+
+
+def _torn(lines: list[bytes], number: int) -> bool:
+    """Whether a bad line is what a kill left: the last one, or one that `mend` has marked."""
+    if number == len(lines):
+        return True
+    return lines[number] == canonical.dumps({"t": "torn"})
