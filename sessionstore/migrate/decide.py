@@ -1,0 +1,254 @@
+"""What a session just read is to what the store already has of it.
+
+new         nothing is stored under this key
+same        exactly this is stored
+contained   a stored head already holds these messages and these bytes
+extended    the messages go on where a head ends: it is superseded
+updated     the messages are a head's, other fields changed: it is superseded, named as parent
+stitched    the source keeps a window only, and it overlaps a head: the head is extended by what is new
+reimported  the same bytes (or their continuation) give other messages now: the head stays as history
+branched    a different continuation: a second head beside the first
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessionstore import canonical, errors, fsio, layout, objects
+from sessionstore.compose import Composer
+from sessionstore.importers.base import Draft, Importer
+from sessionstore.migrate.intake import Intake, Taken
+from sessionstore.store import Store
+
+Revision = dict[str, Any]
+LEAST_OVERLAP = 2
+"""A window must share at least this many messages with what is stored to be its continuation."""
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to do with one session. `revision` is what stands for it afterwards; it is written when `write`."""
+
+    outcome: str
+    revision: Revision
+    write: bool
+    supersedes: list[Revision] = field(default_factory=list)
+
+
+def fields_of(draft: Draft, importer: Importer, originals: list[dict[str, Any]], aliases: Iterable[str]) -> Revision:
+    """The session fields of a draft, in the revision's form."""
+    issues = [
+        {"code": code, "n": n, **({"note": note} if note else {})} for code, (n, note) in sorted(draft.issues.items())
+    ]
+    return {
+        "source": importer.source,
+        "native_id": draft.native_id,
+        "aliases": sorted(set(aliases)),
+        "title": draft.title,
+        "created_at": draft.created_at,
+        "updated_at": draft.updated_at,
+        "cwd": draft.cwd,
+        "project": draft.project,
+        "git": draft.git,
+        "forked_from": draft.forked_from,
+        "active_leaf": draft.active_leaf,
+        "system": draft.system,
+        "tools": draft.tools,
+        "issues": issues,
+        "x": draft.x,
+        "originals": originals,
+        "importer": {"name": importer.source, "version": importer.version},
+    }
+
+
+def decide(
+    store: Store, intake: Intake, taken: Taken, key: str, heads: Sequence[Revision], flush: fsio.Flush
+) -> Decision:
+    """What to do with one session of a source, given its stored heads."""
+    candidates = (*taken.draft.aliases, own_key(intake, taken.draft))
+    aliases = [alias for alias in candidates if alias not in (key, taken.draft.native_id)]
+
+    def finished(composer: Composer, originals: list[dict[str, Any]], parents: Iterable[str] = ()) -> Revision:
+        known = [alias for head in heads for alias in head.get("aliases", ())]
+        fields = fields_of(taken.draft, intake.importer, originals, [*aliases, *known])
+        return composer.finish(key, fields, parents)
+
+    revision = finished(taken.composer, [intake.original])
+    if not heads:
+        return Decision("new", revision, True)
+    superseded = [head for head in heads if store.extends(revision, head)]
+    if superseded:
+        older = [entry for head in superseded for entry in head.get("originals", ())]
+        kept = [entry for entry in older if not _replaced_by(intake, entry, store)]
+        revision = finished(taken.composer, _distinct([intake.original, *kept]))
+        return _successor(store, finished, taken, revision, superseded)
+    for head in heads:
+        if store.extends(head, revision):
+            return _contained(store, intake, head, aliases)
+    if intake.importer.window and (stitched := _stitch(store, intake, taken, heads[0], flush)) is not None:
+        if stitched.count == heads[0]["counts"]["messages"]:
+            return _contained(store, intake, heads[0], aliases)
+        originals = _distinct([intake.original, *heads[0].get("originals", ())])
+        return Decision("stitched", finished(stitched, originals), True, [heads[0]])
+    replaced = [head for head in heads if _reimport(store, intake, head)]
+    if replaced:
+        parents = [layout.split_name(head["_name"])[1] for head in replaced]
+        return Decision("reimported", finished(taken.composer, [intake.original], parents), True)
+    return Decision("branched", revision, True)
+
+
+def own_key(intake: Intake, draft: Draft) -> str:
+    """The key a session has by itself, whatever else is stored."""
+    root = os.path.dirname(intake.candidate.path) if intake.importer.scoped else None
+    return layout.session_key(intake.importer.source, draft.native_id, root)
+
+
+def find_key(store: Store, intake: Intake, taken: Taken) -> str:
+    """The key to store a session under: its own, or that of the same session found earlier under another root."""
+    own = own_key(intake, taken.draft)
+    if not intake.importer.scoped or store.heads(own):
+        return own
+    draft = taken.composer.finish("", {"x": taken.draft.x})
+    for key in _keys_elsewhere(store, intake.importer.source, taken.draft.native_id):
+        for head in store.heads(key):
+            same_start = head.get("x", {}).get("created_at") == draft.get("x", {}).get("created_at")
+            if same_start and (store.extends(draft, head) or store.extends(head, draft)):
+                return key
+    return own
+
+
+def _keys_elsewhere(store: Store, source: str, native_id: str) -> list[str]:
+    """Keys of sessions with the same native id under any root."""
+    example = layout.slug(layout.session_key(source, native_id, ""))
+    start, end = len(source) + 1, len(source) + 9
+    keys = set()
+    for name in store.revision_names():
+        slug = layout.split_name(name)[0][3:]
+        if slug[:start] == example[:start] and slug[end:-8] == example[end:-8]:
+            with contextlib.suppress(errors.SessionstoreError):
+                revision = store.load_revision(name)
+                if revision.get("native_id") == native_id:
+                    keys.add(revision["key"])
+    return sorted(keys)
+
+
+def _successor(store: Store, finished: Any, taken: Taken, revision: Revision, superseded: list[Revision]) -> Decision:
+    """The decision for a revision whose messages begin with those of stored heads."""
+    latest = superseded[0]
+    if latest["counts"]["messages"] < revision["counts"]["messages"]:
+        return Decision("extended", revision, True, superseded)
+    names = [head["_name"] for head in superseded]
+    same = {name: value for name, value in latest.items() if name not in ("_name", "parents")}
+    if canonical.dumps(same) == canonical.dumps(revision) or store.name_of(revision)[0] in names:
+        return Decision("same", latest, False)
+    parents = [layout.split_name(name)[1] for name in names]
+    return Decision("updated", finished(taken.composer, revision["originals"], parents), True, superseded)
+
+
+def _contained(store: Store, intake: Intake, head: Revision, aliases: list[str]) -> Decision:
+    """The decision for a session that a head already holds: only its bytes or an alias may be new."""
+    originals, known = head.get("originals", []), head.get("aliases", [])
+    held = any(holds(store, entry, intake.original) for entry in originals)
+    if held and set(aliases) <= set(known):
+        return Decision("contained", head, False)
+    revision = {name: value for name, value in head.items() if name != "_name"}
+    revision["originals"] = originals if held else _distinct([*originals, intake.original])
+    revision["parents"] = [layout.split_name(head["_name"])[1]]
+    if aliases:
+        revision["aliases"] = sorted({*known, *aliases})
+    return Decision("updated", revision, True, [head])
+
+
+def _reimport(store: Store, intake: Intake, head: Revision) -> bool:
+    """Whether the difference comes from the importer, not from the source."""
+    importer = head.get("importer", {})
+    if importer.get("name") != intake.importer.source:
+        return False
+    same_bytes = any(holds(store, intake.original, entry) for entry in head.get("originals", ()))
+    return same_bytes or (intake.grown and importer.get("version") != intake.importer.version)
+
+
+def holds(store: Store, larger: dict[str, Any], smaller: dict[str, Any]) -> bool:
+    """Whether an original begins with all the bytes of another one."""
+    if larger["sha256"] == smaller["sha256"]:
+        return True
+    if larger["bytes"] <= smaller["bytes"]:
+        return False
+    position = 0
+    for ours, theirs in zip(larger["chunks"], smaller["chunks"], strict=False):
+        if ours["id"] != theirs["id"]:
+            break
+        position += ours["bytes"]
+    else:
+        return True
+    rest = smaller["chunks"][_index_at(smaller, position) :]
+    if len(rest) != 1:
+        return False
+    ours_at = _index_at(larger, position)
+    try:
+        last = store.objects.get(rest[0]["id"], objects.CHUNK)
+        over = b"".join(store.objects.get(c["id"], objects.CHUNK) for c in larger["chunks"][ours_at : ours_at + 4])
+    except errors.DamageError:
+        return False
+    return over.startswith(last)
+
+
+def _index_at(original: dict[str, Any], position: int) -> int:
+    passed = 0
+    for index, chunk in enumerate(original["chunks"]):
+        if passed >= position:
+            return index
+        passed += chunk["bytes"]
+    return len(original["chunks"])
+
+
+def _replaced_by(intake: Intake, entry: dict[str, Any], store: Store) -> bool:
+    """Whether a stored original need not be kept beside the new one: the new one begins with it, or it is an earlier
+    state of a document that its program rewrites (and whose messages are all in the new one)."""
+    return not intake.importer.by_line or holds(store, intake.original, entry)
+
+
+def _distinct(originals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({entry["sha256"]: entry for entry in originals}.values())
+
+
+def _stitch(store: Store, intake: Intake, taken: Taken, head: Revision, flush: fsio.Flush) -> Composer | None:
+    """A head extended by what a sliding window shows beyond it, or None when they do not overlap."""
+    stored = [(_bare(message), message) for message in store.messages(head)]
+    shown = [(_bare(message), message) for message in _messages_of(store, taken)]
+    talk_stored = [bare for bare, message in stored if message["role"] != "system"]
+    talk_shown = [bare for bare, message in shown if message["role"] != "system"]
+    overlap = next(
+        (
+            size
+            for size in range(min(len(talk_stored), len(talk_shown)), LEAST_OVERLAP - 1, -1)
+            if talk_stored[-size:] == talk_shown[:size]
+        ),
+        0,
+    )
+    if not overlap:
+        return None
+    known_system = {bare for bare, message in stored if message["role"] == "system"}
+    skipped = 0
+    composer = Composer(store.objects, flush, head)
+    for bare, message in shown:
+        if message["role"] == "system":
+            fresh = bare not in known_system
+        else:
+            skipped += 1
+            fresh = skipped > overlap
+        if fresh:
+            composer.add({**message, "id": f"m{composer.count + 1}"})
+    return composer
+
+
+def _bare(message: dict[str, Any]) -> bytes:
+    return canonical.dumps({name: value for name, value in message.items() if name != "id"})
+
+
+def _messages_of(store: Store, taken: Taken) -> Iterable[dict[str, Any]]:
+    return store.messages(taken.composer.finish("", {}))

@@ -1,0 +1,183 @@
+"""Finding sources: walking directories, and telling by content which importer a file is for.
+
+Nothing is opened that is known from an earlier batch and whose stat signature has not changed. Symlinks are not
+followed, stores are not looked into.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from sessionstore import errors, layout
+from sessionstore.importers.base import Head, Importer, Machine, Source
+from sessionstore.importers.parsing import Unparsable
+from sessionstore.journal import Batch, Line
+from sessionstore.migrate import reading
+from sessionstore.migrate.reading import Stat
+
+SKIPPED_DIRECTORIES = frozenset({".git", "node_modules", "__pycache__", ".venv"})
+
+
+class Candidate(NamedTuple):
+    """A file that may be a source. `name` is its path relative to the directory it was found under; `previous` is
+    the journal's last word on it, if it has been imported before."""
+
+    path: str
+    name: str
+    stat: Stat
+    previous: Line | None = None
+
+
+class Roots(NamedTuple):
+    """Where to look: the directories or files, and the file-name endings worth opening."""
+
+    paths: list[str]
+    suffixes: tuple[str, ...]
+
+
+def roots(paths: Iterable[str], importers: Iterable[Importer], machine: Machine) -> Roots:
+    """The given paths, or without any the places where the importers' formats live. Raises `ReadFailed` for a
+    given path that does not exist."""
+    importers = list(importers)
+    suffixes = tuple(sorted({suffix for importer in importers for suffix in importer.suffixes}))
+    given = [os.path.abspath(path) for path in paths]
+    for path in given:
+        if not os.path.exists(path):
+            raise errors.ReadFailed(path=path, reason="no such file or directory")
+    if not given:
+        places = (os.fspath(place.root) for importer in importers for place in importer.places(machine))
+        given = [path for path in dict.fromkeys(os.path.abspath(path) for path in places) if os.path.isdir(path)]
+    return Roots(given, suffixes)
+
+
+def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tuple[str, str, Stat]]:
+    """(path, name, stat) of every file worth opening, each once, in a stable order. What cannot be listed is told
+    to `on_error` with its reason and left out."""
+    seen: set[tuple[int, int]] = set()
+    for root in where.paths:
+        root = os.path.realpath(root)
+        try:
+            status = os.stat(root)
+        except OSError as error:
+            on_error(root, (error.strerror or "unreadable").lower())
+            continue
+        if not os.path.isdir(root):
+            found = iter([(root, os.path.basename(root), Stat.of(status))])
+        else:
+            found = _walk_directory(root, "", where.suffixes, on_error)
+        for path, name, stat in found:
+            if (stat.device, stat.inode) not in seen:
+                seen.add((stat.device, stat.inode))
+                yield path, name, stat
+
+
+def _walk_directory(
+    directory: str, prefix: str, suffixes: tuple[str, ...], on_error: Callable[[str, str], None]
+) -> Iterator[tuple[str, str, Stat]]:
+    try:
+        with os.scandir(directory) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        on_error(directory, (error.strerror or "unreadable").lower())
+        return
+    if any(entry.name == layout.MARKER for entry in entries):
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED_DIRECTORIES:
+                    yield from _walk_directory(entry.path, f"{prefix}{entry.name}/", suffixes, on_error)
+            elif entry.name.lower().endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                yield entry.path, prefix + entry.name, Stat.of(entry.stat(follow_symlinks=False))
+        except OSError as error:
+            on_error(entry.path, (error.strerror or "unreadable").lower())
+
+
+def known_sources(batches: Iterable[Batch]) -> dict[str, Line]:
+    """The last word of the journals on every source path; `batches` oldest first. Rolled-back batches say nothing."""
+    known: dict[str, Line] = {}
+    for batch in batches:
+        for line in batch.live:
+            known[line["path"]] = line
+    return known
+
+
+def unchanged(stat: Stat, previous: Line | None, importers: Mapping[str, Importer]) -> bool:
+    """Whether a file is the one that was imported, by the importer as it is now."""
+    if previous is None or previous.get("racy") or tuple(previous["stat"]) != tuple(stat):
+        return False
+    importer = importers.get(previous["importer"]["name"])
+    return importer is not None and importer.version == previous["importer"]["version"]
+
+
+def recognise(head: Head, importers: Iterable[Importer]) -> Importer:
+    """The one importer whose format this is. Raises `Unparsable` with the reason when there is none or several."""
+    name = head.name.lower()
+    fitting = [importer for importer in importers if name.endswith(importer.suffixes)]
+    claimed = []
+    for importer in fitting:
+        try:
+            if importer.recognise(head):
+                claimed.append(importer)
+        except Unparsable:
+            continue
+    if len(claimed) == 1:
+        return claimed[0]
+    if claimed:
+        names = " or ".join(sorted(importer.source for importer in claimed))
+        raise Unparsable(f"could be {names}; say which with --from")
+    raise Unparsable("empty file" if not head.data else "no importer recognises its content")
+
+
+def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """What lies in some places, by format: (one entry per format with `source`, `paths`, `files`, `bytes`,
+    `sessions`), and the files that are no source, each with its reason. Files of lines are read at their beginning
+    only, so a session that starts further on is not counted."""
+    troubles: list[tuple[str, str]] = []
+    by_format: dict[str, dict[str, Any]] = {}
+    for path, _, _ in walk(where, on_error=lambda path, reason: troubles.append((path, reason))):
+        try:
+            descriptor, stat = reading.open_file(path)
+        except errors.SessionstoreError as error:
+            troubles.append((path, str(error.fields.get("reason", error))))
+            continue
+        try:
+            head = reading.head(descriptor, path, stat)
+            importer = recognise(head, importers.values())
+        except Unparsable as error:
+            troubles.append((path, str(error)))
+            continue
+        finally:
+            os.close(descriptor)
+        entry = by_format.setdefault(
+            importer.source,
+            {"source": importer.source, "title": importer.title, "paths": set(), "files": 0, "bytes": 0, "sessions": 0},
+        )
+        entry["paths"].add(_root_of(path, where))
+        entry["files"] += 1
+        entry["bytes"] += stat.size
+        entry["sessions"] += _sessions_in(importer, head)
+    for entry in by_format.values():
+        entry["paths"] = sorted(entry["paths"])
+    return sorted(by_format.values(), key=lambda entry: str(entry["source"])), troubles
+
+
+def _sessions_in(importer: Importer, head: Head) -> int:
+    data = head.data if head.whole else head.data[: head.data.rfind(b"\n") + 1] if importer.by_line else head.load()
+    source = Source.of(data, head.name)
+    try:
+        for _ in importer.read(source):
+            pass
+    except Unparsable:
+        return 0
+    return len(source.drafts)
+
+
+def _root_of(path: str, where: Roots) -> str:
+    for root in where.paths:
+        real = os.path.realpath(root)
+        if path == real or path.startswith(real.rstrip("/") + "/"):
+            return root
+    return os.path.dirname(path)

@@ -1,0 +1,338 @@
+"""Taking in one source: its bytes become chunks, its records messages, its messages pages; nothing is committed.
+
+Everything is read once: the same blocks are hashed, cut into chunks, split into records and mapped. A source that
+has only grown since it was imported is gone on with from where reading stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from sessionstore import errors, fsio, objects
+from sessionstore.chunks import Chunker
+from sessionstore.compose import Composer
+from sessionstore.importers.base import TORN, Account, Draft, Importer, Message, Source
+from sessionstore.importers.parsing import Unparsable
+from sessionstore.journal import Line
+from sessionstore.migrate import finding, reading
+from sessionstore.migrate.finding import Candidate
+from sessionstore.migrate.reading import Stat
+from sessionstore.store import Store
+
+Encode = Callable[[list[Message], int], list[tuple[Any, ...]]]
+"""Makes index rows of messages, given the ordinal of the first; handed in so that this layer knows no index."""
+BATCH = 256
+
+
+@dataclass(slots=True)
+class Taken:
+    """One session of a source: what the importer made of it, and its messages as stored so far."""
+
+    draft: Draft
+    composer: Composer
+    base: dict[str, Any] | None = None
+    spool: Spool | None = None
+    pending: list[Message] = field(default_factory=list)
+    encoded: int = 0
+    offsets: list[int] = field(default_factory=list)
+    """where this session's batches of index rows lie in the spool file"""
+
+    def add(self, message: Message) -> None:
+        """Store one message and put its index rows aside."""
+        if self.spool is not None:
+            self.pending.append(message)
+            if len(self.pending) >= BATCH:
+                self.flush()
+        self.composer.add(message)
+
+    def flush(self) -> None:
+        """Spool the index rows of the messages not spooled yet."""
+        if self.spool is not None and self.pending:
+            self.offsets.append(self.spool.write(self.pending, self.encoded))
+            self.encoded += len(self.pending)
+            self.pending = []
+
+
+@dataclass(slots=True)
+class Spool:
+    """A temp file of index rows, written by the process that reads and read by the one that owns the index."""
+
+    file: BinaryIO
+    encode: Encode
+
+    def write(self, messages: list[Message], start: int) -> int:
+        """Add the rows of some messages; returns where."""
+        position = self.file.tell()
+        marshal.dump(self.encode(messages, start), self.file)
+        return position
+
+
+@dataclass(slots=True)
+class Intake:
+    """One source, fully read."""
+
+    candidate: Candidate
+    importer: Importer
+    stat: Stat
+    original: dict[str, Any]
+    fresh_chunks: int
+    """how many chunks at the end of the original were written by this intake"""
+    account: Account
+    sessions: list[Taken]
+    resume: dict[str, Any] | None
+    offset: int
+    """up to which byte the records are complete"""
+    grown: bool
+    racy: bool
+
+
+def take_in(
+    store: Store,
+    candidate: Candidate,
+    importers: Mapping[str, Importer],
+    flush: fsio.Flush,
+    spool: Spool | None = None,
+) -> Intake:
+    """Read one source into the store, uncommitted. Raises `SessionstoreError` (unreadable, not recognised,
+    changed while reading)."""
+    read_at = time.time_ns()
+    descriptor, stat = reading.open_file(candidate.path)
+    try:
+        head = reading.head(descriptor, candidate.path, stat)
+        try:
+            importer = finding.recognise(head, importers.values())
+        except Unparsable as error:
+            raise errors.Unrecognised(path=candidate.path, reason=str(error)) from None
+        stream = _Stream(store, descriptor, candidate, stat, importer, flush, reading.compression(head.first))
+        grown = _resumable(candidate, importer, stat) and stream.prefix_is_unchanged()
+        try:
+            taken, source = _read(store, importer, candidate, stream, flush, spool, grown)
+        except Unparsable as error:
+            raise errors.SourceInvalid(path=candidate.path, source=importer.title, reason=str(error)) from None
+        except Exception as error:
+            if isinstance(error, (errors.SessionstoreError, OSError)):
+                raise
+            # A fault of one importer (anybody may ship one) must not stop the batch: its source is left out, whole.
+            reason = f"the importer failed ({type(error).__name__}: {error}); please report this"
+            raise errors.SourceInvalid(path=candidate.path, source=importer.title, reason=reason) from error
+        stream.finish()
+        _still_the_same(descriptor, candidate.path, stat)
+    finally:
+        os.close(descriptor)
+    for session in taken:
+        session.flush()
+    if not source.account.adds_up:
+        counts = f"{source.account.mapped} + {source.account.preserved} + {len(source.account.rejected)}"
+        reason = f"{source.account.records} records, but {counts} accounted for"
+        raise errors.VerificationFailed(path=candidate.path, reason=reason)
+    return Intake(
+        candidate,
+        importer,
+        stat,
+        stream.original(),
+        stream.fresh,
+        source.account,
+        taken,
+        _resume_state(source) if source.resume is not None and stream.packing is None else None,
+        stat.size - source.torn,
+        grown,
+        stat.racy(read_at),
+    )
+
+
+def _resumable(candidate: Candidate, importer: Importer, stat: Stat) -> bool:
+    """Whether the journal lets us go on where the last reading of this file stopped."""
+    previous = candidate.previous
+    return (
+        previous is not None
+        and previous.get("resume") is not None
+        and previous["importer"] == {"name": importer.source, "version": importer.version}
+        and stat.size >= previous["original"]["bytes"] > 0
+    )
+
+
+def _still_the_same(descriptor: int, path: str, before: Stat) -> None:
+    after = Stat.of(os.fstat(descriptor))
+    if after.size < before.size or (after.size == before.size and after.mtime_ns != before.mtime_ns):
+        raise errors.SourceChanged(path=path)
+
+
+def _read(
+    store: Store,
+    importer: Importer,
+    candidate: Candidate,
+    stream: _Stream,
+    flush: fsio.Flush,
+    spool: Spool | None,
+    grown: bool,
+) -> tuple[list[Taken], Source]:
+    previous = candidate.previous or {}
+    bases = _bases(store, previous) if grown else None
+    if bases is None:
+        grown = False
+        stream.rewind()
+    if grown:
+        source = Source(
+            candidate.path,
+            stream.blocks(previous["offset"]),
+            account=_earlier_account(previous),
+            resumed=previous["resume"]["importer"],
+            file_issues={code: (n, note) for code, (n, note) in previous["resume"]["issues"].items()},
+        )
+    else:
+        source = Source(candidate.path, stream.blocks(0), size=stream.stat.size)
+    sessions: dict[Draft, Taken] = {}
+    by_native_id = bases or {}
+    for draft, message in importer.read(source):
+        taken = sessions.get(draft)
+        if taken is None:
+            taken = sessions[draft] = _begin(store, draft, by_native_id, flush, spool)
+        taken.add(message)
+    source.settle()
+    for draft in source.drafts:
+        if draft not in sessions:
+            sessions[draft] = _begin(store, draft, by_native_id, flush, spool)
+    return [sessions[draft] for draft in source.drafts], source
+
+
+def _begin(
+    store: Store, draft: Draft, bases: Mapping[str, dict[str, Any]], flush: fsio.Flush, spool: Spool | None
+) -> Taken:
+    base = bases.get(draft.native_id)
+    composer = Composer(store.objects, flush, base)
+    return Taken(draft, composer, base, spool, encoded=composer.count)
+
+
+def _earlier_account(previous: Line) -> Account:
+    """The account of the grown source so far, without the torn line that is about to be read again."""
+    counted = previous["account"]
+    rejected = [(number, reason) for number, reason in counted["rejected"]]
+    torn = previous["offset"] < previous["original"]["bytes"]
+    return Account(
+        counted["records"] - torn, counted["mapped"], counted["preserved"], rejected[:-1] if torn else rejected
+    )
+
+
+def _resume_state(source: Source) -> dict[str, Any]:
+    issues = {code: list(entry) for code, entry in source.file_issues.items() if code != TORN}
+    return {"importer": source.resume, "issues": issues}
+
+
+def _bases(store: Store, previous: Line) -> dict[str, dict[str, Any]] | None:
+    """The stored revisions that the grown source's sessions go on from, or None when one is no longer there."""
+    found = {}
+    for session in previous["sessions"]:
+        try:
+            found[session["native_id"]] = store.load_revision(session["revision"])
+        except errors.SessionstoreError:
+            return None
+    return found
+
+
+class _Stream:
+    """The bytes of one file on their way to the importer: hashed, cut into chunks and stored as they pass."""
+
+    def __init__(
+        self,
+        store: Store,
+        descriptor: int,
+        candidate: Candidate,
+        stat: Stat,
+        importer: Importer,
+        flush: fsio.Flush,
+        packing: str | None,
+    ) -> None:
+        self._store, self._descriptor, self._path, self._flush = store, descriptor, candidate.path, flush
+        self.stat, self.packing = stat, packing
+        self._previous = candidate.previous
+        self._by_line = importer.by_line and packing is None
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Start at the file's beginning, with nothing taken over."""
+        self._hash = hashlib.sha256()
+        self._chunker = Chunker(by_line=self._by_line)
+        self._chunks: list[dict[str, Any]] = []
+        self._start = 0
+        self._kept = b""
+        self.fresh = 0
+
+    def prefix_is_unchanged(self) -> bool:
+        """Whether the file still begins with exactly the bytes that were imported; then only what follows, and the
+        open last chunk before it, is taken in."""
+        assert self._previous is not None
+        original = self._previous["original"]
+        closed = original["chunks"][:-1]
+        start = sum(chunk["bytes"] for chunk in closed)
+        for block in reading.blocks(self._descriptor, self._path, 0, start):
+            self._hash.update(block)
+        kept = b"".join(reading.blocks(self._descriptor, self._path, start, original["bytes"]))
+        self._hash.update(kept)
+        if self._hash.hexdigest() != original["sha256"]:
+            return False
+        following = os.pread(self._descriptor, 1, original["bytes"])
+        if self._previous["offset"] == original["bytes"] and not kept.endswith(b"\n") and following not in (b"", b"\n"):
+            return False
+        self._chunks, self._kept, self._start = list(closed), kept, original["bytes"]
+        for chunk in self._chunker.feed(kept):
+            self._put(chunk)
+        return True
+
+    def blocks(self, offset: int) -> Iterator[bytes]:
+        """The unpacked blocks from `offset` (before or at the point that has been hashed so far)."""
+        return reading.unpacked(self._raw(offset), self.packing)
+
+    def _raw(self, offset: int) -> Iterator[bytes]:
+        if offset < self._start:
+            begin = self._start - len(self._kept)
+            yield self._kept[offset - begin :]
+        for block in reading.blocks(self._descriptor, self._path, self._start, self.stat.size):
+            self._hash.update(block)
+            for chunk in self._chunker.feed(block):
+                self._put(chunk)
+            yield block
+
+    def finish(self) -> None:
+        """Store the open last chunk. Every byte must have passed."""
+        last = self._chunker.finish()
+        if last:
+            self._put(last)
+        if sum(chunk["bytes"] for chunk in self._chunks) != self.stat.size:
+            raise errors.VerificationFailed(path=self._path, reason="not every byte of it was read")
+
+    def _put(self, chunk: bytes) -> None:
+        name = self._store.objects.put(chunk, objects.CHUNK, self._flush)
+        self._chunks.append({"id": name, "bytes": len(chunk)})
+        self.fresh += 1
+
+    def original(self) -> dict[str, Any]:
+        """The entry for a revision's `originals`."""
+        return {"sha256": self._hash.hexdigest(), "bytes": self.stat.size, "chunks": self._chunks}
+
+
+def read_only(candidate: Candidate, importers: Mapping[str, Importer]) -> tuple[Account, int, str]:
+    """Read a source without storing anything; returns its account, its number of sessions and its format.
+    Raises `SessionstoreError` as `take_in` does."""
+    descriptor, stat = reading.open_file(candidate.path)
+    try:
+        head = reading.head(descriptor, candidate.path, stat)
+        try:
+            importer = finding.recognise(head, importers.values())
+        except Unparsable as error:
+            raise errors.Unrecognised(path=candidate.path, reason=str(error)) from None
+        packed = reading.blocks(descriptor, candidate.path, 0, stat.size)
+        source = Source(candidate.path, reading.unpacked(packed, reading.compression(head.first)))
+        try:
+            for _ in importer.read(source):
+                pass
+        except Unparsable as error:
+            raise errors.SourceInvalid(path=candidate.path, source=importer.title, reason=str(error)) from None
+    finally:
+        os.close(descriptor)
+    return source.account, len(source.drafts), importer.source

@@ -1,0 +1,183 @@
+"""Doing groups of sources, in this process or in several.
+
+The parent hands out groups of files and owns the index; a worker reads, stores, verifies and commits a group and
+answers with what changed. Index rows cross in a spool file, not through the pipe, so that neither side waits for
+the other and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sessionstore import errors, fsio
+from sessionstore.importers import all_importers
+from sessionstore.importers.base import Importer
+from sessionstore.journal import Line
+from sessionstore.migrate.commit import Outcome, commit_group
+from sessionstore.migrate.finding import Candidate
+from sessionstore.migrate.intake import Encode, Intake, Spool, take_in
+from sessionstore.store import Store
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+SMALL = 4 << 20
+"""Below this many bytes altogether, starting processes costs more than it saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every group of one batch has in common."""
+
+    root: str
+    begin: Line
+    """the batch's first journal line, written with the first thing that is committed"""
+    only: str | None = None
+    """the importer to use, when the user has said which"""
+    encode: Encode | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Numbered files that are committed together."""
+
+    files: list[tuple[int, Candidate]]
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of a group; `spool` is the file of index rows, which the receiver removes."""
+
+    group: Group
+    outcomes: list[Outcome]
+    spool: str | None
+    error: errors.SessionstoreError | None = None
+
+
+def groups(files: Iterable[tuple[int, Candidate]], limit: int) -> Iterator[Group]:
+    """Files in order, in groups of about `limit` bytes and at most 64 files."""
+    group = Group([])
+    for number, candidate in files:
+        group.files.append((number, candidate))
+        group.bytes += candidate.stat.size
+        if group.bytes >= limit or len(group.files) >= 64:
+            yield group
+            group = Group([])
+    if group.files:
+        yield group
+
+
+def chosen_importers(only: str | None) -> dict[str, Importer]:
+    """All importers, or the one that was asked for. Raises `UsageError` for an unknown name."""
+    importers = all_importers()
+    if only is None:
+        return importers
+    if only not in importers:
+        raise errors.UsageError(reason=f"there is no format {only!r}; known: {', '.join(sorted(importers))}")
+    return {only: importers[only]}
+
+
+def do_group(store: Store, job: Job, group: Group) -> Result:
+    """Take in and commit one group. Failures of single sources are outcomes; an error of the store is `error`."""
+    path = store.temp.name() + ".spool" if job.encode else None
+    outcomes: list[Outcome] = []
+    try:
+        if path is None or job.encode is None:
+            _do_files(store, job, group, None, outcomes)
+        else:
+            with open(path, "x+b") as file:
+                _do_files(store, job, group, Spool(file, job.encode), outcomes)
+    except errors.SessionstoreError as error:
+        return Result(group, outcomes, path, error)
+    except OSError as error:
+        return Result(group, outcomes, path, fsio.failure(error, path or store.root))
+    return Result(group, outcomes, path)
+
+
+def _do_files(store: Store, job: Job, group: Group, spool: Spool | None, outcomes: list[Outcome]) -> None:
+    flush = fsio.Flush()
+    importers = chosen_importers(job.only)
+    intakes: list[tuple[int, Intake]] = []
+    for number, candidate in group.files:
+        try:
+            intakes.append((number, take_in(store, candidate, importers, flush, spool)))
+        except (errors.ReadFailed, errors.ForeignError, errors.DamageError) as error:
+            reason = str(error.fields.get("reason", error))
+            outcomes.append(Outcome(candidate.path, reason=reason, kind=type(error).__name__))
+    outcomes += commit_group(store, job.begin, intakes, flush, spool)
+
+
+def run_groups(store: Store, job: Job, todo: Sequence[Group], jobs: int) -> Iterator[Result]:
+    """Do all groups, with up to `jobs` worker processes; results come as they are finished."""
+    if jobs <= 1 or sum(group.bytes for group in todo) < SMALL:
+        for group in todo:
+            yield do_group(store, job, group)
+        return
+    from multiprocessing import get_context
+    from multiprocessing.connection import wait
+
+    context: Any = get_context("fork" if sys.platform.startswith("linux") else "spawn")
+    waiting = list(reversed(todo))
+    busy: dict[Connection, tuple[Any, Group]] = {}
+    try:
+        for _ in range(min(jobs, len(todo))):
+            ours, theirs = context.Pipe()
+            inherited = [*busy, ours] if context.get_start_method() == "fork" else []
+            worker = context.Process(target=_work, args=(theirs, job, inherited), daemon=True)
+            worker.start()
+            theirs.close()
+            busy[ours] = (worker, group := waiting.pop())
+            ours.send(group)
+        while busy:
+            for ready in wait(list(busy)):
+                yield _receive(ready, busy, waiting)  # type: ignore[arg-type]
+    finally:
+        for connection, (worker, _) in busy.items():
+            connection.close()
+            worker.terminate()
+            worker.join()
+
+
+def _receive(ready: Connection, busy: dict[Connection, tuple[Any, Group]], waiting: list[Group]) -> Result:
+    worker, group = busy[ready]
+    try:
+        result = ready.recv()
+        assert isinstance(result, Result)
+    except (EOFError, OSError):
+        del busy[ready]
+        worker.join()
+        reason = "the process that was reading it died; run the migration again"
+        return Result(group, [Outcome(candidate.path, reason=reason) for _, candidate in group.files], None)
+    if waiting:
+        busy[ready] = (worker, waiting.pop())
+        ready.send(busy[ready][1])
+    else:
+        del busy[ready]
+        ready.close()
+        worker.join()
+    return result
+
+
+def _work(connection: Connection, job: Job, inherited: Sequence[Connection]) -> None:
+    """A worker process: group in, result out, until the pipe closes. The parent's ends of the pipes, which a fork
+    copies, are closed first: while any process held one, the pipe would not close when the parent is killed."""
+    for other in inherited:
+        other.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    store = Store(job.root)
+    while True:
+        try:
+            group = connection.recv()
+        except EOFError:
+            break
+        try:
+            connection.send(do_group(store, job, group))
+        except BrokenPipeError:
+            break
+    os._exit(0)
