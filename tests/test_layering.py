@@ -16,7 +16,7 @@ LAYERS = (
     {"compose", "lineage", "journal"},
     {"store"},
     {"closure", "notes"},
-    {"verify", "gc", "purge", "compact", "views", "doctor", "repair"},
+    {"checks", "verify", "gc", "purge", "compact", "views", "doctor", "repair"},
     {"importers", "exporters"},
     {"migrate"},
     {"index"},

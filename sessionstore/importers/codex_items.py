@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sessionstore.importers.base import Message
-from sessionstore.importers.codex_parts import OUR_PARTS, Json, content_parts, fingerprint, is_injected, texts_of
+from sessionstore.importers.codex_parts import Json, content_parts, fingerprint, is_injected, texts_of
+from sessionstore.importers.common import OWN_PARTS
 from sessionstore.importers.parsing import Unparsable, parse
 
 _ROLES: dict[str, tuple[str, str | None]] = {
@@ -37,7 +38,7 @@ def item_message(payload: Json) -> Message | None:
         return make(payload)
     if kind.endswith("_output"):
         return _output(payload)
-    return _call(payload) if kind.endswith("_call") and kind not in OUR_PARTS else None
+    return _call(payload) if kind.endswith("_call") and kind not in OWN_PARTS else None
 
 
 _MESSAGE = frozenset(("type", "id", "role", "content"))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from sessionstore.importers.base import Draft, Message
+from sessionstore.importers.common import OWN_PARTS, is_instant, naive_time
 
 Json = dict[str, Any]
 
-OUR_PARTS = frozenset(("text", "reasoning", "tool_call", "tool_call_response", "blob", "uri", "file", "record"))
-"""Part types with a meaning of our own: a foreign record that happens to use one is wrapped, never passed through."""
 
 INJECTED = (
     "<environment_context>",
@@ -29,7 +27,6 @@ INJECTED = (
 _TITLE_LENGTH = 120
 _SHELL = "<user_shell_command>"
 _IDE_REQUEST = "## My request for Codex:"
-_MARKS = ("-", "T", ":")
 _BLOB_FIELDS = frozenset(("type", "modality", "mime_type", "data", "object", "bytes", "uri"))
 _TEXTS = frozenset(("input_text", "output_text", "text"))
 
@@ -44,38 +41,13 @@ def fingerprint_all(texts: list[Any]) -> str:
     return fingerprint("\n".join(texts)) if all(isinstance(text, str) for text in texts) else ""
 
 
-def is_rfc3339(value: Any) -> bool:
-    """Whether `value` is an RFC 3339 time with an offset, which is what a message's `time` must be."""
-    if not isinstance(value, str) or len(value) < 20 or (value[7], value[10], value[16]) != _MARKS:
-        return False
-    if value[-1] != "Z" and not (value[-6] in "+-" and value[-3] == ":"):
-        return False
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None and value[19] in ".Z+-"
-    except ValueError:
-        return False
-
-
-def unzoned(value: Any) -> Json | None:
-    """A local time as `{"raw", "precision", "zone"}`, or None when `value` is not one."""
-    if not isinstance(value, str):
-        return None
-    try:
-        if datetime.fromisoformat(value).tzinfo is not None:
-            return None
-    except ValueError:
-        return None
-    precision = {10: "day", 16: "min", 19: "s", 23: "ms"}.get(len(value), "us")
-    return {"raw": value, "precision": precision, "zone": "unknown"}
-
-
 def put_time(message: Message, value: Any) -> None:
     """Give the message the record's time: as its `time` when it is a proper one, else in `x`."""
-    if is_rfc3339(value):
+    if is_instant(value):
         message["time"] = value
         return
     x = message.setdefault("x", {})
-    local = unzoned(value)
+    local = naive_time(value)
     if local:
         x["time"] = local
     else:
@@ -160,7 +132,7 @@ def _content_part(item: Any) -> Any:
 def verbatim(item: Json) -> Json:
     """An item that is not understood, as a part: itself, wrapped when its type would be taken for one of ours."""
     kind = item.get("type")
-    if isinstance(kind, str) and kind not in OUR_PARTS:
+    if isinstance(kind, str) and kind not in OWN_PARTS:
         return item
     return {"type": "record", "record": item}
 
@@ -224,8 +196,8 @@ def describe(draft: Draft, facts: Json, aside: Json) -> list[str]:
 
 def _take_time(draft: Draft, rest: Json) -> None:
     began = rest.get("timestamp")
-    local = unzoned(began)
-    if is_rfc3339(began):
+    local = naive_time(began)
+    if is_instant(began):
         draft.created_at = rest.pop("timestamp")
     elif local:
         del rest["timestamp"]

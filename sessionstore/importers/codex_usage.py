@@ -6,6 +6,7 @@ from typing import Any
 
 from sessionstore.importers.codex_parts import Json
 
+_FIGURES = ("total_token_usage", "last_token_usage")
 _COUNTERS = (
     ("input_tokens", "input_tokens"),
     ("cached_input_tokens", "cache_read_tokens"),
@@ -74,7 +75,7 @@ class Meter:
         if total is None and last is None:
             return None
         self.kind = kind
-        news.update({name: value for name, value in info.items() if name not in ("total_token_usage", "last_token_usage")})
+        news.update({name: value for name, value in info.items() if name not in _FIGURES})
         news = self._news(news)
         figures = self._grow(info, total, last, news)
         return {ours: n for (_, ours), n in zip(_COUNTERS, figures, strict=True) if n}, news

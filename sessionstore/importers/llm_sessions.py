@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from sessionstore.importers import openai_chat
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
+from sessionstore.importers.common import is_instant, naive_time
 
 MIGRATED = "migrated_"
 """What the program puts before the id of a session it has taken over from `.kimi_sessions`."""
@@ -109,11 +110,10 @@ def _take_timestamp(message: Message, x: dict[str, Any]) -> None:
             time = datetime.fromtimestamp(value, UTC).isoformat(timespec="microseconds")
             message["time"] = time.removesuffix("+00:00") + "Z"
         return
-    stated, naive = openai_chat.stated_time(value)
-    if stated:
-        message["time"] = stated
+    if is_instant(value):
+        message["time"] = value
         del x["timestamp"]
-    elif naive and "time" not in x:
+    elif "time" not in x and (naive := naive_time(value)):
         x["time"] = naive
         del x["timestamp"]
 
@@ -177,13 +177,14 @@ def _restore_creation(draft: Draft, metadata: dict[str, Any]) -> None:
         "times-are-of-migration",
         "created_at and the message times are those of the program's own migration; original_created_at counts",
     )
-    stated, naive = openai_chat.stated_time(metadata["original_created_at"])
-    if not stated and not naive:
+    value = metadata["original_created_at"]
+    naive = naive_time(value)
+    if not is_instant(value) and not naive:
         return
     migrated_at = draft.created_at or draft.x.pop("created_at", None)
     if migrated_at:
         draft.x["migrated_at"] = migrated_at
-    draft.created_at = stated
+    draft.created_at = None if naive else value
     if naive:
         draft.x["created_at"] = naive
     del metadata["original_created_at"]

@@ -11,23 +11,15 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
 from sessionstore.importers.base import Draft, Machine, Message, Place, Source
+from sessionstore.importers.common import OWN_PARTS, is_instant, naive_time, title_line
 from sessionstore.importers.parsing import Unparsable
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
-OWN_PARTS = frozenset({"text", "reasoning", "tool_call", "tool_call_response", "blob", "uri", "file", "record"})
-"""Part types of the unified model; a foreign part that has one of these names is kept as a record instead."""
-TITLE = 120
-"""Longest title taken from a prompt, in characters."""
 
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?(?P<zone>Z|[+-]\d\d:\d\d)?)?",
-    re.ASCII,
-)
 _DATA_URI = re.compile(r"data:(?P<modality>\w+)/(?P<subtype>[\w.+-]+);base64,", re.ASCII)
 
 
@@ -89,7 +81,7 @@ def conversation(
             del message["x"]
         pairs.see(message)
         if draft.title is None and message["role"] == "user":
-            draft.title = first_line(text_of(message))
+            draft.title = title_line(text_of(message)) or None
         yield draft, message
     pairs.finish()
 
@@ -189,43 +181,13 @@ def text_of(message: Message) -> str:
     return "\n".join(part["content"] for part in message["parts"] if part["type"] == "text")
 
 
-def first_line(text: str) -> str | None:
-    """The first line that is not blank, at most `TITLE` characters of it."""
-    return next((line.strip()[:TITLE].rstrip() for line in text.splitlines() if line.strip()), None)
-
-
-def stated_time(value: Any) -> tuple[str | None, dict[str, str] | None]:
-    """(RFC 3339 text, None) for a time with an offset, (None, {"raw", "precision", "zone"}) for one without, and
-    (None, None) for anything that is no time at all."""
-    shape = _TIME.fullmatch(value) if isinstance(value, str) else None
-    if shape is None:
-        return None, None
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return None, None
-    if shape["zone"]:
-        return (value, None) if shape["seconds"] and value[10] == "T" else (None, None)
-    return None, {"raw": value, "precision": _precision(value, shape), "zone": "unknown"}
-
-
-def _precision(value: str, shape: re.Match[str]) -> str:
-    if len(value) == 10:
-        return "day"
-    if not shape["seconds"]:
-        return "min"
-    if not shape["fraction"]:
-        return "s"
-    return "ms" if len(shape["fraction"]) <= 3 else "us"
-
-
 def take_session_time(draft: Draft, rest: dict[str, Any], key: str, field: str) -> None:
     """Move the session time `rest[key]` to the draft's `field` ("created_at" or "updated_at"): stated when it has an
     offset, else to `x`. What is no time stays where it is."""
-    stated, naive = stated_time(rest.get(key))
-    if stated:
-        setattr(draft, field, stated)
-    elif naive:
+    value = rest.get(key)
+    if is_instant(value):
+        setattr(draft, field, value)
+    elif naive := naive_time(value):
         draft.x[field] = naive
     else:
         return
