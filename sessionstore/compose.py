@@ -58,13 +58,14 @@ class Composer:
         return self._pager.count
 
     def add(self, message: dict[str, Any]) -> bytes:
-        """Take the next message; returns its line as it is stored."""
+        """Take the next message; returns its line as it is stored. It must hold no NaN or infinity (what was parsed
+        does not; what a program gives goes through `canonical.clean` first)."""
         if any(part.get("type") == "blob" and "data" in part for part in message["parts"]):
             message = {**message, "parts": [self._blob(part) for part in message["parts"]]}
-        line = canonical.line(message)
+        line = canonical.trusted_line(message)
         if len(line) > LARGE:
             message = self._outline(message)
-            line = canonical.line(message)
+            line = canonical.trusted_line(message)
         role = message["role"]
         self._roles[role] = self._roles.get(role, 0) + 1
         self._bytes += len(line)

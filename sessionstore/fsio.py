@@ -17,7 +17,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import secrets
 import stat
 import sys
 import threading
@@ -191,7 +190,7 @@ class Temp:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self._prefix = f"{os.getpid():x}-{secrets.token_hex(4)}-"
+        self._prefix = f"{os.getpid():x}-{os.urandom(4).hex()}-"
         self._pid = os.getpid()
         self._count = 0
 
@@ -228,7 +227,7 @@ def replace(temp: Temp, path: str, data: bytes, flush: Flush | None = None, mode
                 _fsync(descriptor)
         finally:
             os.close(descriptor)
-        rename(scratch, path)
+        rename(scratch, path, flush)
         if flush is not None:
             flush.add(path)
         else:
@@ -259,12 +258,12 @@ def settle(path: str, flush: Flush | None = None) -> None:
         raise failure(error, path) from error
 
 
-def rename(old: str, new: str) -> None:
+def rename(old: str, new: str, flush: Flush | None = None) -> None:
     """Rename within one file system, making the target's directory when it is missing."""
     try:
         os.replace(old, new)
     except FileNotFoundError:
-        make_directory(os.path.dirname(new))
+        make_directory(os.path.dirname(new), flush)
         os.replace(old, new)
 
 
@@ -273,7 +272,7 @@ def move(old: str, new: str, flush: Flush) -> bool:
     try:
         if not os.path.lexists(old):
             return False
-        rename(old, new)
+        rename(old, new, flush)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return False
@@ -314,16 +313,19 @@ def remove_tree(directory: str) -> None:
         raise failure(error, directory) from error
 
 
-def make_directory(path: str) -> None:
-    """Make a directory (0700) and its missing parents, each name durable in its parent."""
+def make_directory(path: str, flush: Flush | None = None) -> None:
+    """Make a directory (0700) and its missing parents, each name durable in its parent, now or with `flush`."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
     if parent and not os.path.isdir(parent):
-        make_directory(parent)
+        make_directory(parent, flush)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    fsync_directory(parent or ".")
+    if flush is not None:
+        flush.touch(parent or ".")
+    else:
+        fsync_directory(parent or ".")
 
 
 def append(path: str, data: bytes, *, durable: bool = True) -> None:
@@ -379,7 +381,7 @@ def restore_file(path: Path, blocks: Iterable[bytes], mode: int | None = None, m
     Raises `WriteFailed` when `path` exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+        scratch = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}.tmp")
         descriptor = os.open(scratch, _OPEN_NEW, 0o600)
         try:
             try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Mapping
@@ -79,7 +78,7 @@ def ulid(now_ms: int | None = None) -> str:
     Source: the ULID specification (48 bits of milliseconds, 80 random bits, Crockford base 32)."""
     global _last_ulid
     with _ulid_lock:
-        stamp, noise = now_ms if now_ms is not None else time.time_ns() // 1_000_000, secrets.randbits(80)
+        stamp, noise = now_ms if now_ms is not None else time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
         if stamp <= _last_ulid[0]:
             stamp, noise = _last_ulid[0], _last_ulid[1] + 1
         _last_ulid = (stamp, noise)

@@ -198,7 +198,7 @@ class Store:
         with self.writing(), self.sessions_locked([key]):
             composer = Composer(self.objects)
             for message in messages:
-                composer.add(message)
+                composer.add(canonical.clean(message))
             return self._commit(composer.finish(key, given))
 
     def append(self, key: str, messages: Iterable[dict[str, Any]], fields: Mapping[str, Any] | None = None) -> str:
@@ -210,7 +210,7 @@ class Store:
                 raise errors.NotFound(name=key)
             composer = Composer(self.objects, base=heads[0])
             for message in messages:
-                composer.add(message)
+                composer.add(canonical.clean(message))
             return self._commit(composer.finish(key, {**carried(heads[0]), **(fields or {})}))
 
     def _commit(self, revision: Revision) -> str:

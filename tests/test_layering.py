@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sessionstore"
 
 LAYERS = (
-    {"errors", "models", "canonical", "fsio"},
+    {"errors", "models", "canonical", "fsio", "hashing"},
     {"layout", "objects", "pages", "chunks"},
     {"compose", "lineage", "journal"},
     {"store"},

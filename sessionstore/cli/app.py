@@ -44,6 +44,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("store", "Check that this machine and store are in order."),
 }
 
+INDEX = "index.sqlite"
+"""Where the index lies in a store."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from sessionstore.cli.app import App, json_option, print_json, store_option
+from sessionstore.cli.app import INDEX, App, json_option, print_json, store_option
 from sessionstore.cli.output import number, size
-from sessionstore.cli.sink import INDEX
 
 EPILOG = "\b\nExample:\n  sessionstore index {}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,10 @@ def safe(text: str) -> str:
 
 def width() -> int:
     """Columns of the terminal."""
-    return shutil.get_terminal_size((100, 24)).columns
+    try:
+        return os.get_terminal_size().columns
+    except OSError:
+        return 100
 
 
 def table(rows: Iterable[Sequence[str]], heads: Sequence[str], right: Iterable[int] = ()) -> None:

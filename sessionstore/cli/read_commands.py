@@ -31,12 +31,12 @@ def _filters(function: Any) -> Any:
 @click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="At most so many hits.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first so many hits.")
 @json_option
-def search_command(app: App, query: tuple[str, ...], limit: int, offset: int, as_json: bool) -> int:
+def search_command(app: App, query: tuple[str, ...], limit: int, offset: int, as_json: bool) -> None:
     """Find messages in all sessions.
 
     Words must all occur; "a phrase", OR, NOT or -word, ( ), prefix*; fields role: source: model: project: before:
     after:. Code is matched literally: foo.bar( --no-verify a/b.py:12. Text, reasoning, tool calls and tool outputs are
-    all searched, in any language. Exit code 1 when nothing was found, as with grep.
+    all searched, in any language.
     """
     from sessionstore.cli.reading import reader
     from sessionstore.index.search import search
@@ -47,7 +47,6 @@ def search_command(app: App, query: tuple[str, ...], limit: int, offset: int, as
         print_json(hits)
     else:
         _print_hits(hits)
-    return 0 if hits else 1
 
 
 def _print_hits(hits: list[dict[str, Any]]) -> None:

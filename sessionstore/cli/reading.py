@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sessionstore import errors
-from sessionstore.cli.app import note
-from sessionstore.cli.sink import INDEX
+from sessionstore.cli.app import INDEX, note
 from sessionstore.index.health import open_for_reading
 from sessionstore.index.sync import difference, sync
 from sessionstore.store import Store

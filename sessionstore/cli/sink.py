@@ -7,17 +7,17 @@ import marshal
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sessionstore import errors, fsio
-from sessionstore.cli.app import note
+from sessionstore.cli.app import INDEX, note
 from sessionstore.index.health import open_for_reading
 from sessionstore.index.rows import encode
 from sessionstore.index.writer import IndexWriter
-from sessionstore.migrate.commit import Change
 from sessionstore.store import Store
 
-INDEX = "index.sqlite"
+if TYPE_CHECKING:
+    from sessionstore.migrate.commit import Change
 
 
 class IndexSink:

@@ -54,7 +54,8 @@ def commit_group(
     store: Store, begin: Line, numbered: Iterable[tuple[int, Intake]], flush: fsio.Flush, spool: Spool | None
 ) -> list[Outcome]:
     """Verify and commit sources that have been taken in, in the batch that `begin` names. A source that fails
-    verification is left out, with the reason. Raises `StorageError` when the store cannot be written; then nothing of the group is committed."""
+    verification is left out, with the reason. Raises `StorageError` when the store cannot be written; then nothing
+    of the group is committed."""
     flush.close()
     outcomes, sound = [], []
     for number, intake in numbered:
@@ -174,6 +175,8 @@ def _source_line(number: int, intake: Intake) -> Line:
         },
         "sessions": [],
     }
+    if intake.hash_state:
+        line["hash"] = intake.hash_state
     if intake.racy:
         line["racy"] = True
     return line

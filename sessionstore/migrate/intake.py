@@ -6,15 +6,15 @@ has only grown since it was imported is gone on with from where reading stopped.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, BinaryIO
 
-from sessionstore import errors, fsio, objects
+from sessionstore import canonical, errors, fsio, hashing, objects
 from sessionstore.chunks import Chunker
 from sessionstore.compose import Composer
 from sessionstore.importers.base import TORN, Account, Draft, Importer, Message, Source
@@ -28,6 +28,8 @@ from sessionstore.store import Store
 Encode = Callable[[list[Message], int], list[tuple[Any, ...]]]
 """Makes index rows of messages, given the ordinal of the first; handed in so that this layer knows no index."""
 BATCH = 256
+COMPARED_WHOLE = 8 << 20
+"""The bytes before the growth of a file are all compared up to so many; of more, samples are."""
 
 
 @dataclass(slots=True)
@@ -90,6 +92,8 @@ class Intake:
     """up to which byte the records are complete"""
     grown: bool
     racy: bool
+    hash_state: str | None
+    """what hashing goes on from when a long file grows"""
 
 
 def take_in(
@@ -143,6 +147,7 @@ def take_in(
         stat.size - source.torn,
         grown,
         stat.racy(read_at),
+        stream.hash_state(),
     )
 
 
@@ -256,7 +261,7 @@ class _Stream:
 
     def rewind(self) -> None:
         """Start at the file's beginning, with nothing taken over."""
-        self._hash = hashlib.sha256()
+        self._hash = hashing.start()
         self._chunker = Chunker(by_line=self._by_line)
         self._chunks: list[dict[str, Any]] = []
         self._start = 0
@@ -264,25 +269,43 @@ class _Stream:
         self.fresh = 0
 
     def prefix_is_unchanged(self) -> bool:
-        """Whether the file still begins with exactly the bytes that were imported; then only what follows, and the
-        open last chunk before it, is taken in."""
+        """Whether the file still begins with the bytes that were imported; then only what follows, and the open last
+        chunk before it, is taken in. Up to `COMPARED_WHOLE` bytes are compared all; of a longer prefix the open
+        chunk, the first one and another one are, and hashing goes on from where it was. A last line that was
+        complete without a LF must still be."""
         assert self._previous is not None
         original = self._previous["original"]
         closed = original["chunks"][:-1]
-        start = sum(chunk["bytes"] for chunk in closed)
-        for block in reading.blocks(self._descriptor, self._path, 0, start):
-            self._hash.update(block)
-        kept = b"".join(reading.blocks(self._descriptor, self._path, start, original["bytes"]))
-        self._hash.update(kept)
-        if self._hash.hexdigest() != original["sha256"]:
+        start = original["bytes"] - original["chunks"][-1]["bytes"]
+        kept = b"".join(self._between(start, original["bytes"]))
+        hashed = hashing.resumed(self._previous.get("hash")) if start > COMPARED_WHOLE else None
+        if hashed is not None:
+            spots = {0, original["bytes"] % len(closed)}
+            unchanged = all(self._chunk_is_there(closed, spot) for spot in spots)
+        else:
+            hashed, unchanged = hashing.start(), True
+            for block in chain(self._between(0, start), [kept]):
+                hashed.update(block)
+        unchanged = unchanged and canonical.digest(kept) == original["chunks"][-1]["id"]
+        if not unchanged or hashed.hexdigest() != original["sha256"] or not self._line_ended(kept, original["bytes"]):
             return False
-        following = os.pread(self._descriptor, 1, original["bytes"])
-        if self._previous["offset"] == original["bytes"] and not kept.endswith(b"\n") and following not in (b"", b"\n"):
-            return False
-        self._chunks, self._kept, self._start = list(closed), kept, original["bytes"]
+        self._hash, self._chunks, self._kept, self._start = hashed, list(closed), kept, original["bytes"]
         for chunk in self._chunker.feed(kept):
             self._put(chunk)
         return True
+
+    def _between(self, start: int, end: int) -> Iterator[bytes]:
+        return reading.blocks(self._descriptor, self._path, start, end)
+
+    def _chunk_is_there(self, chunks: list[dict[str, Any]], index: int) -> bool:
+        start = sum(chunk["bytes"] for chunk in chunks[:index])
+        there = b"".join(self._between(start, start + chunks[index]["bytes"]))
+        return canonical.digest(there) == str(chunks[index]["id"])
+
+    def _line_ended(self, kept: bytes, end: int) -> bool:
+        assert self._previous is not None
+        whole = self._previous["offset"] == end and not kept.endswith(b"\n")
+        return not whole or os.pread(self._descriptor, 1, end) in (b"", b"\n")
 
     def blocks(self, offset: int) -> Iterator[bytes]:
         """The unpacked blocks from `offset` (before or at the point that has been hashed so far)."""
@@ -310,6 +333,10 @@ class _Stream:
         name = self._store.objects.put(chunk, objects.CHUNK, self._flush)
         self._chunks.append({"id": name, "bytes": len(chunk)})
         self.fresh += 1
+
+    def hash_state(self) -> str | None:
+        """Where hashing stands, for files that are too long to be hashed again whenever they grow."""
+        return hashing.state_of(self._hash) if self._by_line and self.stat.size > COMPARED_WHOLE else None
 
     def original(self) -> dict[str, Any]:
         """The entry for a revision's `originals`."""
