@@ -11,7 +11,7 @@ its exit code, so text, code and raise site cannot drift. The command line catch
     ├── StorageError (6)          NoSpace, WriteFailed, ReadFailed, ReadOnly
     ├── FormatTooNew (7)
     └── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
-                                  NoFTS5
+                                  Purged, NoFTS5
 """
 
 from __future__ import annotations
@@ -140,6 +140,10 @@ class SourceInvalid(ForeignError):
 
 class SourceChanged(ForeignError):
     """{path} changed while it was read; run the migration again"""
+
+
+class Purged(ForeignError):
+    """{path} holds only sessions that were purged; it was left alone"""
 
 
 class VerificationFailed(ForeignError):

@@ -62,8 +62,8 @@ class App:
 
         return find_store(self.store_option, os.environ, Path.cwd())
 
-    def store(self, *, create: bool = False) -> Store:
-        """The store. With `create` a missing one is made, and said so. Raises `NoStore`."""
+    def store(self, *, create: bool = False, quiet: bool = False) -> Store:
+        """The store. With `create` a missing one is made, and said so unless `quiet`. Raises `NoStore`."""
         from sessionstore.store import Store
 
         place = self.place()
@@ -71,7 +71,8 @@ class App:
             if place.is_dir() and any(place.iterdir()) and self.store_option:
                 _refuse_foreign(place)
             store = Store.init(place)
-            note(f"made a store at {store.root}")
+            if not quiet:
+                note(f"made a store at {store.root}")
             return store
         return Store(place)
 
@@ -193,6 +194,12 @@ def run(arguments: Sequence[str]) -> int:
         failure = fsio.failure(error, error.filename or "a file")
         note(str(failure))
         result = failure.exit_code
+    except Exception as error:
+        if os.environ.get("SESSIONSTORE_DEBUG"):
+            raise
+        detail = f"{type(error).__name__}: {error}".splitlines()[0]
+        note(f"internal error ({detail}); nothing is lost; SESSIONSTORE_DEBUG=1 shows where, please report it")
+        result = 1
     for warning in fsio.warnings:
         note(f"warning: {warning}")
     return result

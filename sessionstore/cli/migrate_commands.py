@@ -135,6 +135,8 @@ def _tell(report: Any) -> None:
     )
     if report.retired:
         click.echo(f"retired    {number(report.retired)} source files removed; `rollback` gives them back")
+    if report.purged:
+        click.echo(f"purged     {number(report.purged)} sources left alone: their sessions were erased for good")
     if report.issues:
         click.echo("already lost or odd in the sources (sessions):")
         for code, count in sorted(report.issues.items()):

@@ -13,7 +13,6 @@ branched    a different continuation: a second head beside the first
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +20,8 @@ from typing import Any
 from sessionstore import canonical, errors, fsio, layout, objects
 from sessionstore.compose import Composer
 from sessionstore.importers.base import Draft, Importer
-from sessionstore.migrate.intake import Intake, Taken
+from sessionstore.migrate.intake import Intake, Taken, own_key
+from sessionstore.notes import is_purged
 from sessionstore.store import Store
 
 Revision = dict[str, Any]
@@ -69,7 +69,7 @@ def decide(
     store: Store, intake: Intake, taken: Taken, key: str, heads: Sequence[Revision], flush: fsio.Flush
 ) -> Decision:
     """What to do with one session of a source, given its stored heads."""
-    candidates = (*taken.draft.aliases, own_key(intake, taken.draft))
+    candidates = (*taken.draft.aliases, own_key(intake.importer, intake.candidate.path, taken.draft.native_id))
     aliases = [alias for alias in candidates if alias not in (key, taken.draft.native_id)]
 
     def finished(composer: Composer, originals: list[dict[str, Any]], parents: Iterable[str] = ()) -> Revision:
@@ -78,6 +78,8 @@ def decide(
         return composer.finish(key, fields, parents)
 
     revision = finished(taken.composer, [intake.original])
+    if is_purged(store, key):
+        return Decision("purged", revision, False)
     if not heads:
         return Decision("new", revision, True)
     superseded = [head for head in heads if store.extends(revision, head)]
@@ -101,15 +103,9 @@ def decide(
     return Decision("branched", revision, True)
 
 
-def own_key(intake: Intake, draft: Draft) -> str:
-    """The key a session has by itself, whatever else is stored."""
-    root = os.path.dirname(intake.candidate.path) if intake.importer.scoped else None
-    return layout.session_key(intake.importer.source, draft.native_id, root)
-
-
 def find_key(store: Store, intake: Intake, taken: Taken) -> str:
     """The key to store a session under: its own, or that of the same session found earlier under another root."""
-    own = own_key(intake, taken.draft)
+    own = own_key(intake.importer, intake.candidate.path, taken.draft.native_id)
     if not intake.importer.scoped or store.heads(own):
         return own
     draft = taken.composer.finish("", {"x": taken.draft.x})

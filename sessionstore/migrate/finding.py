@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sessionstore import errors, layout
-from sessionstore.importers.base import Head, Importer, Machine, Source
+from sessionstore.importers.base import Draft, Head, Importer, Machine, Source
 from sessionstore.importers.parsing import Unparsable
 from sessionstore.journal import Batch, Line
 from sessionstore.migrate import reading
@@ -158,21 +158,22 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
         entry["paths"].add(_root_of(path, where))
         entry["files"] += 1
         entry["bytes"] += stat.size
-        entry["sessions"] += _sessions_in(importer, head)
+        entry["sessions"] += len(drafts_in(importer, head))
     for entry in by_format.values():
         entry["paths"] = sorted(entry["paths"])
     return sorted(by_format.values(), key=lambda entry: str(entry["source"])), troubles
 
 
-def _sessions_in(importer: Importer, head: Head) -> int:
+def drafts_in(importer: Importer, head: Head) -> list[Draft]:
+    """The sessions that a source begins with (all of them, for a document); none when it cannot be read."""
     data = head.data if head.whole else head.data[: head.data.rfind(b"\n") + 1] if importer.by_line else head.load()
     source = Source.of(data, head.name)
     try:
         for _ in importer.read(source):
             pass
     except Unparsable:
-        return 0
-    return len(source.drafts)
+        return []
+    return source.drafts
 
 
 def _root_of(path: str, where: Roots) -> str:

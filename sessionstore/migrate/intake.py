@@ -6,18 +6,19 @@ has only grown since it was imported is gone on with from where reading stopped.
 
 from __future__ import annotations
 
+import base64
 import marshal
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, BinaryIO
 
-from sessionstore import canonical, errors, fsio, hashing, objects
+from sessionstore import canonical, errors, fsio, hashing, layout, objects
 from sessionstore.chunks import Chunker
 from sessionstore.compose import Composer
-from sessionstore.importers.base import TORN, Account, Draft, Importer, Message, Source
+from sessionstore.importers.base import TORN, Account, Draft, Head, Importer, Message, Source
 from sessionstore.importers.parsing import Unparsable
 from sessionstore.journal import Line
 from sessionstore.migrate import finding, reading
@@ -87,7 +88,8 @@ class Intake:
     """how many chunks at the end of the original were written by this intake"""
     account: Account
     sessions: list[Taken]
-    resume: dict[str, Any] | None
+    resume: str | None
+    """what a later reading goes on from, see `_resume_state`"""
     offset: int
     """up to which byte the records are complete"""
     grown: bool
@@ -102,9 +104,10 @@ def take_in(
     importers: Mapping[str, Importer],
     flush: fsio.Flush,
     spool: Spool | None = None,
+    purged: Container[str] = (),
 ) -> Intake:
     """Read one source into the store, uncommitted. Raises `SessionstoreError` (unreadable, not recognised,
-    changed while reading)."""
+    changed while reading), and `Purged` before anything is stored when all its sessions are among `purged`."""
     read_at = time.time_ns()
     descriptor, stat = reading.open_file(candidate.path)
     try:
@@ -113,6 +116,8 @@ def take_in(
             importer = finding.recognise(head, importers.values())
         except Unparsable as error:
             raise errors.Unrecognised(path=candidate.path, reason=str(error)) from None
+        if purged and _all_purged(head, importer, candidate, purged):
+            raise errors.Purged(path=candidate.path)
         stream = _Stream(store, descriptor, candidate, stat, importer, flush, reading.compression(head.first))
         grown = _resumable(candidate, importer, stat) and stream.prefix_is_unchanged()
         try:
@@ -151,6 +156,17 @@ def take_in(
     )
 
 
+def own_key(importer: Importer, path: str, native_id: str) -> str:
+    """The key a session has by itself, whatever else is stored."""
+    return layout.session_key(importer.source, native_id, os.path.dirname(path) if importer.scoped else None)
+
+
+def _all_purged(head: Head, importer: Importer, candidate: Candidate, purged: Container[str]) -> bool:
+    """Whether every session that a source begins with was purged."""
+    drafts = finding.drafts_in(importer, head)
+    return bool(drafts) and all(own_key(importer, candidate.path, draft.native_id) in purged for draft in drafts)
+
+
 def _resumable(candidate: Candidate, importer: Importer, stat: Stat) -> bool:
     """Whether the journal lets us go on where the last reading of this file stopped."""
     previous = candidate.previous
@@ -183,12 +199,13 @@ def _read(
         grown = False
         stream.rewind()
     if grown:
+        state = _unpacked_state(previous["resume"])
         source = Source(
             candidate.path,
             stream.blocks(previous["offset"]),
             account=_earlier_account(previous),
-            resumed=previous["resume"]["importer"],
-            file_issues={code: (n, note) for code, (n, note) in previous["resume"]["issues"].items()},
+            resumed=state["importer"],
+            file_issues=state["issues"],
         )
     else:
         source = Source(candidate.path, stream.blocks(0), size=stream.stat.size)
@@ -224,9 +241,17 @@ def _earlier_account(previous: Line) -> Account:
     )
 
 
-def _resume_state(source: Source) -> dict[str, Any]:
+def _resume_state(source: Source) -> str:
+    """What a later reading goes on from, packed small: journals are read whole by every run, and only files that
+    have grown need it."""
     issues = {code: list(entry) for code, entry in source.file_issues.items() if code != TORN}
-    return {"importer": source.resume, "issues": issues}
+    state = canonical.dumps({"importer": source.resume, "issues": issues})
+    return base64.b64encode(objects.compress(state)).decode()
+
+
+def _unpacked_state(packed: str) -> dict[str, Any]:
+    state = canonical.loads(objects.decompress(base64.b64decode(packed), "resume"))
+    return {"importer": state["importer"], "issues": {code: tuple(entry) for code, entry in state["issues"].items()}}
 
 
 def _bases(store: Store, previous: Line) -> dict[str, dict[str, Any]] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sessionstore import errors, fsio, layout
+from sessionstore.gc import sweep_temp
 from sessionstore.importers.base import Importer, Machine
 from sessionstore.journal import Batch, Journals, Line, now
 from sessionstore.migrate import finding
@@ -74,12 +75,17 @@ class Report:
     """sessions by what their source had already lost"""
     by_source: dict[str, int] = field(default_factory=dict)
     retired: int = 0
+    purged: int = 0
+    """sources left alone because their sessions were purged"""
     resumed: bool = False
     dry_run: bool = False
 
     def take(self, outcome: Outcome, explicit: set[str]) -> None:
         """Add what became of one source. A file that no importer recognises counts as failed only when the user
         named that very file."""
+        if outcome.kind == "Purged":
+            self.purged += 1
+            return
         if outcome.line is None:
             entry = {"path": outcome.path, "reason": outcome.reason or ""}
             unknown = outcome.kind == "Unrecognised" and outcome.path not in explicit
@@ -113,6 +119,7 @@ class Report:
             "unrecognised": self.unrecognised,
             "issues": dict(sorted(self.issues.items())),
             "retired": self.retired,
+            "purged": self.purged,
             "resumed": self.resumed,
             "dry_run": self.dry_run,
         }
@@ -127,26 +134,16 @@ def migrate(
     where = finding.roots(request.paths, importers.values(), machine)
     with fsio.Lock(f"{store.root}/locks/migrate.lock", timeout=600, what="the migration lock"):
         sweep_temp(store)
-        resumed = _settle_all(store, request)
+        batches = Journals(store.root).all()
+        resumed = _settle_all(store, request, batches)
         with store.writing():
-            return _Run(store, request, where, sink, progress, resumed).run()
+            return _Run(store, request, where, sink, progress, resumed, batches).run()
 
 
-def sweep_temp(store: Store) -> None:
-    """Remove temp files whose process is gone."""
-    for name in fsio.names(f"{store.root}/tmp"):
-        try:
-            os.kill(int(name.partition("-")[0], 16), 0)
-        except (ProcessLookupError, ValueError, OverflowError):
-            fsio.remove(f"{store.root}/tmp/{name}")
-        except OSError:
-            continue
-
-
-def _settle_all(store: Store, request: Request) -> Batch | None:
+def _settle_all(store: Store, request: Request, batches: Sequence[Batch]) -> Batch | None:
     """Settle what killed runs left; returns the batch that this request goes on with, if there is one."""
     journals = Journals(store.root)
-    interrupted = [batch for batch in journals.all() if batch.state == "interrupted"]
+    interrupted = [batch for batch in batches if batch.state == "interrupted"]
     if not interrupted:
         return None
     resumed = None
@@ -176,13 +173,14 @@ class _Run:
         sink: Sink | None,
         progress: Progress | None,
         resumed: Batch | None,
+        batches: Sequence[Batch],
     ) -> None:
         self.store, self.request, self.where, self.sink, self.progress = store, request, where, sink, progress
         self.journals = Journals(store.root)
         self.resumed = resumed
         self.report = Report(dry_run=request.dry_run, resumed=resumed is not None)
         self.importers = chosen_importers(request.only)
-        self.known = finding.known_sources(self.journals.all())
+        self.known = finding.known_sources(batches)
         self.explicit = {os.path.realpath(path) for path in request.paths if os.path.isfile(path)}
         self.unchanged: list[Candidate] = []
 

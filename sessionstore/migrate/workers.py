@@ -21,6 +21,7 @@ from sessionstore.journal import Line
 from sessionstore.migrate.commit import Outcome, commit_group
 from sessionstore.migrate.finding import Candidate
 from sessionstore.migrate.intake import Encode, Intake, Spool, take_in
+from sessionstore.notes import purged_keys
 from sessionstore.store import Store
 
 if TYPE_CHECKING:
@@ -102,11 +103,11 @@ def do_group(store: Store, job: Job, group: Group) -> Result:
 
 def _do_files(store: Store, job: Job, group: Group, spool: Spool | None, outcomes: list[Outcome]) -> None:
     flush = fsio.Flush()
-    importers = chosen_importers(job.only)
+    importers, purged = chosen_importers(job.only), purged_keys(store)
     intakes: list[tuple[int, Intake]] = []
     for number, candidate in group.files:
         try:
-            intakes.append((number, take_in(store, candidate, importers, flush, spool)))
+            intakes.append((number, take_in(store, candidate, importers, flush, spool, purged)))
         except (errors.ReadFailed, errors.ForeignError, errors.DamageError) as error:
             reason = str(error.fields.get("reason", error))
             outcomes.append(Outcome(candidate.path, reason=reason, kind=type(error).__name__))
