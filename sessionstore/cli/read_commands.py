@@ -50,6 +50,8 @@ def search_command(app: App, query: tuple[str, ...], limit: int, offset: int, as
 
 
 def _print_hits(hits: list[dict[str, Any]]) -> None:
+    if not hits:
+        note("nothing found")
     shown = None
     for hit in hits:
         if hit["key"] != shown:

@@ -262,7 +262,7 @@ def doctor_command(app: App, as_json: bool) -> int:
     """
     from sessionstore.doctor import doctor
 
-    findings = [finding._asdict() for finding in doctor(app.place())]
+    findings = doctor(app.place())
     if as_json:
         print_json(findings)
     else:

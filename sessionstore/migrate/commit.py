@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from sessionstore import errors, fsio, objects
 from sessionstore.journal import Batch, Journals, Line
-from sessionstore.migrate.decide import Decision, decide, find_key
+from sessionstore.migrate.decide import Decision, decide
+from sessionstore.migrate.identity import Keys
 from sessionstore.migrate.intake import BATCH, Intake, Spool, Taken
 from sessionstore.store import Store
 
@@ -65,8 +67,12 @@ def commit_group(
         except errors.DamageError as error:
             reason = str(errors.VerificationFailed(path=intake.candidate.path, reason=str(error)))
             outcomes.append(Outcome(intake.candidate.path, reason=reason))
-    keys = {id(taken): find_key(store, intake, taken) for _, intake in sound for taken in intake.sessions}
-    with store.sessions_locked(keys.values()):
+    with ExitStack() as held:
+        if any(intake.importer.scoped for _, intake in sound):
+            held.enter_context(fsio.Lock(f"{store.root}/locks/scoped.lock", timeout=600, what="the scoped sessions"))
+        finder = Keys(store)
+        keys = {id(taken): finder.of(intake, taken) for _, intake in sound for taken in intake.sessions}
+        held.enter_context(store.sessions_locked(keys.values()))
         outcomes += _commit(store, begin, sound, keys, flush, spool)
     return outcomes
 

@@ -7,12 +7,12 @@ extended    the messages go on where a head ends: it is superseded
 updated     the messages are a head's, other fields changed: it is superseded, named as parent
 stitched    the source keeps a window only, and it overlaps a head: the head is extended by what is new
 reimported  the same bytes (or their continuation) give other messages now: the head stays as history
+purged      the session was erased for good: it stays so
 branched    a different continuation: a second head beside the first
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,35 +101,6 @@ def decide(
         parents = [layout.split_name(head["_name"])[1] for head in replaced]
         return Decision("reimported", finished(taken.composer, [intake.original], parents), True)
     return Decision("branched", revision, True)
-
-
-def find_key(store: Store, intake: Intake, taken: Taken) -> str:
-    """The key to store a session under: its own, or that of the same session found earlier under another root."""
-    own = own_key(intake.importer, intake.candidate.path, taken.draft.native_id)
-    if not intake.importer.scoped or store.heads(own):
-        return own
-    draft = taken.composer.finish("", {"x": taken.draft.x})
-    for key in _keys_elsewhere(store, intake.importer.source, taken.draft.native_id):
-        for head in store.heads(key):
-            same_start = head.get("x", {}).get("created_at") == draft.get("x", {}).get("created_at")
-            if same_start and (store.extends(draft, head) or store.extends(head, draft)):
-                return key
-    return own
-
-
-def _keys_elsewhere(store: Store, source: str, native_id: str) -> list[str]:
-    """Keys of sessions with the same native id under any root."""
-    example = layout.slug(layout.session_key(source, native_id, ""))
-    start, end = len(source) + 1, len(source) + 9
-    keys = set()
-    for name in store.revision_names():
-        slug = layout.split_name(name)[0][3:]
-        if slug[:start] == example[:start] and slug[end:-8] == example[end:-8]:
-            with contextlib.suppress(errors.SessionstoreError):
-                revision = store.load_revision(name)
-                if revision.get("native_id") == native_id:
-                    keys.add(revision["key"])
-    return sorted(keys)
 
 
 def _successor(store: Store, finished: Any, taken: Taken, revision: Revision, superseded: list[Revision]) -> Decision:

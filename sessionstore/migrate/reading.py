@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat as stat_module
 import zlib
@@ -70,6 +71,18 @@ def blocks(descriptor: int, path: str, start: int, end: int) -> Iterator[bytes]:
             raise errors.SourceChanged(path=path)
         position += len(block)
         yield block
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a file's bytes as they are now. Raises `ReadFailed`, `SourceChanged`."""
+    descriptor, stat = open_file(path)
+    try:
+        hashed = hashlib.sha256()
+        for block in blocks(descriptor, path, 0, stat.size):
+            hashed.update(block)
+    finally:
+        os.close(descriptor)
+    return hashed.hexdigest()
 
 
 def compression(data: bytes) -> str | None:

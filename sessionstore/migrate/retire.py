@@ -6,7 +6,6 @@ been read back to; a journal line saying so is durable before.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,14 +51,7 @@ def _compare(store: Store, line: Line) -> None:
         pass
     if not os.path.lexists(line["path"]):
         raise FileNotFoundError
-    descriptor, stat = reading.open_file(line["path"])
-    try:
-        hashed = hashlib.sha256()
-        for block in reading.blocks(descriptor, line["path"], 0, stat.size):
-            hashed.update(block)
-    finally:
-        os.close(descriptor)
-    if hashed.hexdigest() != line["original"]["sha256"]:
+    if reading.digest(line["path"]) != line["original"]["sha256"]:
         raise errors.SourceChanged(path=line["path"])
 
 
@@ -76,13 +68,6 @@ def give_back(store: Store, entry: Line) -> None:
 
 def _same_bytes(entry: Line) -> bool:
     try:
-        descriptor, stat = reading.open_file(entry["path"])
+        return reading.digest(entry["path"]) == str(entry["original"]["sha256"])
     except errors.SessionstoreError:
         return False
-    try:
-        hashed = hashlib.sha256()
-        for block in reading.blocks(descriptor, entry["path"], 0, stat.size):
-            hashed.update(block)
-    finally:
-        os.close(descriptor)
-    return hashed.hexdigest() == str(entry["original"]["sha256"])

@@ -132,6 +132,8 @@ def migrate(
     be written, `Busy` when another migration runs for longer than ten minutes."""
     importers = chosen_importers(request.only)
     where = finding.roots(request.paths, importers.values(), machine)
+    if request.dry_run:
+        return _Run(store, request, where, sink, progress, None, Journals(store.root).all()).run()
     with fsio.Lock(f"{store.root}/locks/migrate.lock", timeout=600, what="the migration lock"):
         sweep_temp(store)
         batches = Journals(store.root).all()
@@ -213,7 +215,7 @@ class _Run:
         for path, name, stat in finding.walk(self.where, on_error=unreadable):
             previous = self.known.get(path)
             candidate = Candidate(path, name, stat, previous)
-            if finding.unchanged(stat, previous, self.importers):
+            if finding.unchanged(path, stat, previous, self.importers):
                 self.unchanged.append(candidate)
             else:
                 yield candidate
