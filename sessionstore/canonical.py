@@ -38,12 +38,10 @@ def line(value: Any) -> bytes:
 
 
 def trusted_line(value: Any) -> bytes:
-    """`line` for values that are known to hold no NaN or infinity, as everything that was parsed or cleaned is: it
-    is spared the search for them."""
-    try:
-        return orjson.dumps(value, option=_LINE)
-    except TypeError:
-        return orjson.dumps(clean(value), option=_LINE)
+    """`line` for a message that is known to hold no NaN or infinity, as everything that was parsed or cleaned is: it
+    is spared the search for them. Raises `TypeError` for what `clean` has to mend first, among it messages nested so
+    deeply that they could not be written inside a revision."""
+    return orjson.dumps([[value]], option=_SORTED)[2:-2] + b"\n"
 
 
 def _dumps(value: Any, option: int) -> bytes:
@@ -74,7 +72,7 @@ def clean(value: Any, depth: int = MAX_DEPTH) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value if _MIN_INT <= value <= _MAX_INT else str(value)
+        return value if _MIN_INT <= value <= _MAX_INT else _digits(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else _non_finite(value)
     if depth <= 0:
@@ -92,6 +90,14 @@ def _has_surrogate(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _digits(value: int) -> str:
+    """An integer as text. Python refuses to write very long ones in decimal; those are written in hexadecimal."""
+    try:
+        return str(value)
+    except ValueError:
+        return hex(value)
 
 
 def _has_non_finite(value: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sessionstore import errors, fsio, layout, objects
+from sessionstore.journal import Journals
 from sessionstore.store import Store, parse_document
 
 Reference = tuple[str, str]
@@ -36,8 +37,9 @@ def trashed_revisions(store: Store, folder: str) -> Iterator[tuple[str, dict[str
 
 def referenced(store: Store, exclude: str | None = None) -> set[Reference]:
     """Every object that a revision in `sessions/` or a superseded one in `trash/` (but for the folder `exclude`)
-    refers to. Needs the store for itself. Raises `RevisionCorrupt`: with an unreadable revision, nobody can tell
-    what is needed, so nothing may be removed."""
+    refers to, and the chunks of files that other batches than `exclude` have removed. Needs the store for itself.
+    Raises `RevisionCorrupt`: with an unreadable revision, nobody can tell what is needed, so nothing may be
+    removed."""
     found: set[Reference] = set()
     for name in store.revision_names():
         found.update(objects_of(store, store.load_revision(name)))
@@ -45,4 +47,8 @@ def referenced(store: Store, exclude: str | None = None) -> set[Reference]:
         if folder != exclude:
             for _, revision in trashed_revisions(store, folder):
                 found.update(objects_of(store, revision))
+    for batch in Journals(store.root).all():
+        if batch.id != exclude and not batch.undone:
+            for entry in batch.retire.values():
+                found.update((chunk["id"], objects.CHUNK) for chunk in entry["original"]["chunks"])
     return found

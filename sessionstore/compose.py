@@ -12,11 +12,9 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sessionstore import canonical, fsio, objects
+from sessionstore import canonical, fsio, layout, objects, references
 from sessionstore.pages import Pager
 
-LARGE = 256 << 10
-"""A single string of more UTF-8 bytes than this is kept as an object of its own."""
 REVISION_FORMAT = "sessionstore/session"
 _USAGE = (
     "input_tokens",
@@ -60,12 +58,16 @@ class Composer:
     def add(self, message: dict[str, Any]) -> bytes:
         """Take the next message; returns its line as it is stored. It must hold no NaN or infinity (what was parsed
         does not; what a program gives goes through `canonical.clean` first)."""
-        if any(part.get("type") == "blob" and "data" in part for part in message["parts"]):
+        if any(part.get("type") == "blob" for part in message["parts"]):
             message = {**message, "parts": [self._blob(part) for part in message["parts"]]}
-        line = canonical.trusted_line(message)
-        if len(line) > LARGE:
-            message = self._outline(message)
-            line = canonical.trusted_line(message)
+        message, line = _written(message)
+        if references.MARK in line:
+            message, line = _written(references.escape(message))
+        if len(line) > references.LARGE:
+            large: dict[str, Any] = {
+                name: references.outline(message[name], self._put) for name in ("parts", "x") if name in message
+            }
+            message, line = _written({**message, **large})
         role = message["role"]
         self._roles[role] = self._roles.get(role, 0) + 1
         self._bytes += len(line)
@@ -99,9 +101,12 @@ class Composer:
             totals["estimated"] = True
 
     def _blob(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A blob part with its base64 data moved to an object, when decoding loses nothing."""
-        data = part.get("data")
+        """A blob part with its base64 data moved to an object, when decoding loses nothing. One that names an object
+        of the store already (a message taken over from another session) needs that from now on."""
+        data, name = part.get("data"), part.get("object")
         if part.get("type") != "blob" or not isinstance(data, str):
+            if isinstance(name, str) and layout.is_sha256(name) and self._objects.find(name, objects.VALUE):
+                self._blobs[name] = part["bytes"]
             return part
         try:
             raw = base64.b64decode(data, validate=True)
@@ -111,19 +116,6 @@ class Composer:
             return part
         kept = {name: value for name, value in part.items() if name != "data"}
         return {**kept, "object": self._put(raw), "bytes": len(raw)}
-
-    def _outline(self, value: Any) -> Any:
-        """A copy of `value` with every large string replaced by a reference to an object."""
-        if isinstance(value, str):
-            if len(value) * 4 <= LARGE:
-                return value
-            data = canonical.clean_text(value).encode()
-            return {"$object": self._put(data), "bytes": len(data)} if len(data) > LARGE else value
-        if isinstance(value, dict):
-            return {key: self._outline(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._outline(item) for item in value]
-        return value
 
     def _put(self, data: bytes) -> str:
         name = self._objects.put(data, objects.VALUE, self._flush)
@@ -154,3 +146,12 @@ class Composer:
         if self._last:
             revision.setdefault("updated_at", self._last)
         return revision
+
+
+def _written(message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """A message as it can be written, and its line."""
+    try:
+        return message, canonical.trusted_line(message)
+    except TypeError:
+        message = canonical.clean(message)
+        return message, canonical.trusted_line(message)

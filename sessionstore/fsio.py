@@ -16,21 +16,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import stat
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 from sessionstore import errors
 
 _POSIX = os.name == "posix"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DIRECTORY_SYNC_MISSING = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR}
-_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _OPEN_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 warnings: list[str] = []
@@ -124,6 +122,28 @@ def warn(sentence: str) -> None:
         warnings.append(sentence)
 
 
+_doubtful: set[str] = set()
+"""Files whose flush has failed in this process. The system may have dropped their bytes and would answer the next fsync
+with success, so they are written anew before anything relies on them."""
+
+
+def is_doubtful(path: str) -> bool:
+    """Whether a file's bytes may not be on disk although it is there: then it must be written anew."""
+    return path in _doubtful
+
+
+_anchored: set[str] = set()
+"""Files and directories whose own name this process has made durable. Whoever made them may have been killed before it
+did so, so the first use of each in a process does it again."""
+
+
+def _anchor(path: str) -> None:
+    """Make the name of a file or directory durable, once in a process."""
+    if path not in _anchored:
+        fsync_directory(os.path.dirname(path))
+        _anchored.add(path)
+
+
 class Flush:
     """Puts off durability: files written with it are made durable together by `close`.
 
@@ -154,7 +174,10 @@ class Flush:
                     fsync_file(path)
                 for directory in sorted(self.directories):
                     fsync_directory(directory)
+                for directory in sorted(set(map(os.path.dirname, self.files))):
+                    _anchor(directory)
         except OSError as error:
+            _doubtful.update(self.files)
             raise failure(error, next(iter(self.directories))) from error
         self.files.clear()
         self.directories.clear()
@@ -209,7 +232,7 @@ def write_new(temp: Temp, path: str, data: bytes, flush: Flush | None = None, mo
     (or are added to `flush`), because the earlier writer may have been killed before it did so.
     Raises `StorageError`; then `path` is as before and the temp file is gone.
     """
-    if os.path.exists(path):
+    if os.path.exists(path) and not is_doubtful(path):
         settle(path, flush)
         return False
     replace(temp, path, data, flush, mode)
@@ -223,15 +246,18 @@ def replace(temp: Temp, path: str, data: bytes, flush: Flush | None = None, mode
         descriptor = _open_new(scratch, mode)
         try:
             write_all(descriptor, data)
+            if os.fstat(descriptor).st_size != len(data):
+                raise OSError(errno.EIO, "the file system has not written all bytes")
             if flush is None:
                 _fsync(descriptor)
         finally:
             os.close(descriptor)
         rename(scratch, path, flush)
+        _doubtful.discard(path)
         if flush is not None:
             flush.add(path)
         else:
-            fsync_directory(os.path.dirname(path))
+            _fsync_name(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(scratch)
@@ -253,9 +279,16 @@ def settle(path: str, flush: Flush | None = None) -> None:
         return
     try:
         fsync_file(path)
-        fsync_directory(os.path.dirname(path))
+        _fsync_name(path)
     except OSError as error:
         raise failure(error, path) from error
+
+
+def _fsync_name(path: str) -> None:
+    """Make the name of a file durable, and that of its directory."""
+    directory = os.path.dirname(path)
+    fsync_directory(directory)
+    _anchor(directory)
 
 
 def rename(old: str, new: str, flush: Flush | None = None) -> None:
@@ -299,6 +332,7 @@ def remove_empty(directory: str) -> None:
     """Remove a directory if it is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(directory)
+        _anchored.discard(directory)
 
 
 def remove_tree(directory: str) -> None:
@@ -326,22 +360,36 @@ def make_directory(path: str, flush: Flush | None = None) -> None:
         flush.touch(parent or ".")
     else:
         fsync_directory(parent or ".")
+        _anchored.add(path)
 
 
-def append(path: str, data: bytes, *, durable: bool = True) -> None:
-    """Append to a file in one write (made when missing), durable before this returns. Raises `StorageError`."""
+def append(path: str, data: bytes, *, after_torn: bytes = b"\n", durable: bool = True) -> None:
+    """Append whole lines to a file (made when missing), durable before this returns. Raises `StorageError`; then the
+    file is as it was. When a kill has left it with an unfinished last line, `after_torn` is put before `data`.
+    Appends of several processes do not mingle."""
     try:
         new = not os.path.exists(path)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        if new:
+            make_directory(os.path.dirname(path))
         descriptor = os.open(path, flags, 0o600)
         try:
-            write_all(descriptor, data)
+            with contextlib.suppress(OSError):
+                flock(descriptor, shared=False, wait=True)
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            try:
+                write_all(descriptor, after_torn + data if torn else data)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
             if durable:
                 _fsync(descriptor)
         finally:
             os.close(descriptor)
-        if new:
-            fsync_directory(os.path.dirname(path))
+        if durable:
+            _anchor(path)
     except OSError as error:
         raise failure(error, path) from error
 
@@ -381,7 +429,7 @@ def restore_file(path: Path, blocks: Iterable[bytes], mode: int | None = None, m
     Raises `WriteFailed` when `path` exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}.tmp")
+        scratch = path.with_name(f"{_scratch_of(path.name)}-{os.urandom(4).hex()}.tmp")
         descriptor = os.open(scratch, _OPEN_NEW, 0o600)
         try:
             try:
@@ -406,90 +454,42 @@ def restore_file(path: Path, blocks: Iterable[bytes], mode: int | None = None, m
         raise failure(error, path) from error
 
 
-class Lock:
-    """An advisory lock on a file: shared or exclusive, held by the process until released or killed.
-
-    Waits up to `timeout` seconds, then raises `Busy` naming the holder. Where locks do not work, entering succeeds
-    with a warning, unless `required`: then `LocksUnavailable`.
-    """
-
-    def __init__(
-        self, path: str, *, shared: bool = False, timeout: float = 0.0, what: str = "the store", required: bool = False
-    ) -> None:
-        self.path, self.shared, self.timeout, self.what, self.required = path, shared, timeout, what, required
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Lock:
-        try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        except FileNotFoundError:
-            make_directory(os.path.dirname(self.path))
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        except OSError as error:
-            raise failure(error, self.path) from error
-        try:
-            self._wait()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def _wait(self) -> None:
-        assert self._descriptor is not None
-        deadline, pause = time.monotonic() + self.timeout, 0.001
-        while True:
-            try:
-                _lock(self._descriptor, self.shared)
-                break
-            except (BlockingIOError, PermissionError):
-                if time.monotonic() >= deadline:
-                    raise errors.Busy(what=self.what, holder=self._holder()) from None
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise failure(error, self.path) from error
-                if self.required:
-                    raise errors.LocksUnavailable(path=self.path, what=self.what) from None
-                warn(f"the file system of {self.path} has no working locks; use the store from one program at a time")
-                return
-            time.sleep(pause)
-            pause = min(pause * 2, 0.05)
-        if not self.shared:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, 0)
-                os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
-
-    def _holder(self) -> str:
-        assert self._descriptor is not None
-        with contextlib.suppress(OSError, ValueError):
-            holder = int(os.pread(self._descriptor, 20, 0) or b"0")
-            if holder:
-                return f" (process {holder})"
-        return ""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
 if sys.platform == "win32":
 
-    def _lock(descriptor: int, shared: bool) -> None:
+    def flock(descriptor: int, *, shared: bool, wait: bool = False) -> None:
+        """Lock an open file; raises BlockingIOError when another process has it and this one will not wait."""
         import portalocker
 
         kind = portalocker.LockFlags.SHARED if shared else portalocker.LockFlags.EXCLUSIVE
         try:
-            portalocker.lock(descriptor, kind | portalocker.LockFlags.NON_BLOCKING)
+            portalocker.lock(descriptor, kind if wait else kind | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.LockException as error:
             raise BlockingIOError from error
 
 else:
     import fcntl
 
-    def _lock(descriptor: int, shared: bool) -> None:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    def flock(descriptor: int, *, shared: bool, wait: bool = False) -> None:
+        """Lock an open file; raises BlockingIOError when another process has it and this one will not wait."""
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+
+
+def remove_scratch(paths: Iterable[str]) -> None:
+    """Remove what a `restore_file` of these that was killed has left beside them. Nobody may be restoring them."""
+    wanted: dict[str, set[str]] = {}
+    for path in paths:
+        wanted.setdefault(os.path.dirname(path), set()).add(_scratch_of(os.path.basename(path)))
+    for directory, beginnings in wanted.items():
+        with contextlib.suppress(errors.StorageError):
+            for name in names(directory):
+                if name.rpartition("-")[0] in beginnings and name.endswith(".tmp"):
+                    remove(f"{directory}/{name}")
+
+
+def _scratch_of(name: str) -> str:
+    """How the names of temp files for a file begin, short whatever the file's name is."""
+    return f".restore-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
 def exists(path: str) -> bool:

@@ -16,6 +16,7 @@ back. A torn last line is what a kill leaves; it says nothing and is ignored.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class Batch:
     def take(self, line: Line) -> None:
         """Add one line."""
         kind = line["t"]
+        if "path_bytes" in line:
+            line["path"] = os.fsdecode(bytes.fromhex(line["path_bytes"]))
         if kind == "source":
             self.sources[line["n"]] = line
         elif kind == "commit":
@@ -93,6 +96,10 @@ class Batch:
             self.undo = True
         elif kind == "undone":
             self.undone = line
+
+
+_TORN = canonical.dumps({"t": "torn"})
+"""The line that follows a torn one."""
 
 
 class Journals:
@@ -138,17 +145,18 @@ class Journals:
         two processes begin it at once, the first one counts). Raises `StorageError`."""
         path = self.path(batch)
         first = [begin] if begin is not None and not fsio.exists(path) else []
-        fsio.append(path, b"".join(canonical.line(line) for line in (*first, *lines)), durable=durable)
+        data = b"".join(canonical.line(_with_exact_path(line)) for line in (*first, *lines))
+        fsio.append(path, data, after_torn=b"\n" + _TORN + b"\n", durable=durable)
 
-    def mend(self, batch: str) -> None:
-        """End a torn last line, so that what is appended next stands on a line of its own."""
-        data = fsio.read_bytes(self.path(batch))
-        if data and not data.endswith(b"\n"):
-            fsio.append(self.path(batch), b"\n" + canonical.line({"t": "torn"}))
+
+def _with_exact_path(line: Line) -> Line:
+    """A line as it is written: a path that is not text is kept as bytes beside its readable form."""
+    path = line.get("path")
+    if path is None or canonical.clean_text(path) == path:
+        return line
+    return {**line, "path_bytes": os.fsencode(path).hex()}
 
 
 def _torn(lines: list[bytes], number: int) -> bool:
-    """Whether a bad line is what a kill left: the last one, or one that `mend` has marked."""
-    if number == len(lines):
-        return True
-    return lines[number] == canonical.dumps({"t": "torn"})
+    """Whether a bad line is what a kill left: the last one, or one that the next append has marked."""
+    return number == len(lines) or lines[number] == _TORN

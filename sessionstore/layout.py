@@ -25,6 +25,8 @@ FEATURES: frozenset[str] = frozenset()
 DIRECTORIES = ("objects", "sessions", "notes", "batches", "trash", "quarantine", "tmp", "locks")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"[0-9a-f]{2}/[a-z0-9._-]{1,80}-[0-9a-f]{8}\.[0-9a-f]{64}\.json")
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
+"""What Windows takes for a device, whatever follows the first dot."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -32,13 +34,19 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 def slug(key: str) -> str:
     """File-name form of a session key: at most 89 characters, safe on every file system."""
     plain = re.sub(r"[^a-z0-9._-]+", "-", key.lower())[:80] or "-"
-    return f"{plain}-{canonical.digest(key.encode())[:8]}"
+    if _DEVICE.fullmatch(plain.partition(".")[0]):
+        plain = f"_{plain}"[:80]
+    return f"{plain}-{_key_digest(key)[:8]}"
 
 
 @lru_cache(maxsize=4096)
 def fanout(key: str) -> str:
     """The two hex digits of the directory that holds a key's revisions and notes."""
-    return canonical.digest(key.encode())[:2]
+    return _key_digest(key)[:2]
+
+
+def _key_digest(key: str) -> str:
+    return canonical.digest(canonical.clean_text(key).encode())
 
 
 def document_name(key: str, data: bytes) -> str:
@@ -64,9 +72,10 @@ def is_sha256(text: str) -> bool:
 
 def session_key(source: str, native_id: str, root: str | None = None) -> str:
     """The key of a session; `root` (an absolute directory) when native ids are unique only inside one."""
+    plain = canonical.clean_text(native_id)
     if root is None:
-        return f"{source}:{native_id}"
-    return f"{source}:{canonical.digest(root.encode('utf-8', 'surrogateescape'))[:8]}:{native_id}"
+        return f"{source}:{plain}"
+    return f"{source}:{canonical.digest(root.encode('utf-8', 'surrogatepass'))[:8]}:{plain}"
 
 
 _last_ulid = (0, 0)
@@ -117,14 +126,17 @@ def read_marker(root: str) -> dict[str, Any]:
         raise errors.NoStore(path=root) from None
     try:
         marker = canonical.loads(data)
-        version, store_id, features = marker["v"], marker["id"], marker["features"]
+        version = marker["v"]
+        if marker["format"] == FORMAT and isinstance(version, int) and version > VERSION:
+            raise errors.FormatTooNew(path=root, version=version, known=VERSION)
+        store_id, features = marker["id"], marker["features"]
         if marker["format"] != FORMAT or not isinstance(store_id, str) or not isinstance(version, int):
             raise ValueError("not a sessionstore marker")
         needed = set(features["read"]) - FEATURES
     except (ValueError, KeyError, TypeError) as error:
         raise errors.StoreMarkerCorrupt(path=path, reason=str(error) or type(error).__name__) from None
-    if version > VERSION or needed:
-        raise errors.FormatTooNew(path=root, version=version if version > VERSION else sorted(needed), known=VERSION)
+    if needed:
+        raise errors.FormatTooNew(path=root, version=f"{version} with {sorted(needed)}", known=VERSION)
     return dict(marker)
 
 

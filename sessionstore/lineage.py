@@ -6,7 +6,7 @@ depend on the messages only, a prefix is recognised by page names and at most on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sessionstore import canonical
@@ -43,7 +43,9 @@ def heads(revisions: Sequence[Revision], read_page: ReadPage) -> list[Revision]:
         return list(revisions)
     named = {split_name(revision["_name"])[1]: revision for revision in revisions}
     parents = {parent for revision in revisions for parent in revision.get("parents", ())}
-    candidates = [revision for sha, revision in named.items() if sha not in parents]
+    hidden = {sha for sha in named if sha in parents}
+    hidden |= {sha for sha, old in named.items() if any(_replaces(named[new], old, read_page) for new in hidden)}
+    candidates = [revision for sha, revision in named.items() if sha not in hidden]
     kept = [old for old in candidates if not any(new is not old and _covers(new, old, read_page) for new in candidates)]
     return sorted(kept, key=_rank, reverse=True)
 
@@ -53,6 +55,18 @@ def _covers(new: Revision, old: Revision, read_page: ReadPage) -> bool:
     if not extends(new, old, read_page):
         return False
     return new["counts"]["messages"] > old["counts"]["messages"] or _rank(new) > _rank(old)
+
+
+def _replaces(hidden: Revision, old: Revision, read_page: ReadPage) -> bool:
+    """Whether `old` is an earlier state of a revision that is history now, so that it is history as well. A revision
+    of other parents is not: it may be an edit that made the session shorter."""
+    same_parents = set(old.get("parents", ())) == set(hidden.get("parents", ()))
+    return same_parents and extends(hidden, old, read_page)
+
+
+def inherited(superseded: Iterable[Revision]) -> set[str]:
+    """The parents that the successor of these heads must name, so that what they replaced stays history."""
+    return {parent for head in superseded for parent in head.get("parents", ())}
 
 
 def _rank(revision: Revision) -> tuple[str, str]:

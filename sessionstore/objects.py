@@ -18,7 +18,6 @@ PAGE, CHUNK, VALUE = "jsonl", "raw", "bin"
 KINDS = (PAGE, CHUNK, VALUE)
 LEVEL = 3
 """zstd level of freshly written chunks: speed first, `compact` makes them smaller."""
-COMPACT_LEVEL = 9
 MAX_OBJECT = 1 << 31
 """No object may unpack to more bytes than this (a guard against decompression bombs in a foreign store)."""
 
@@ -39,7 +38,11 @@ def decompress(data: bytes, name: str) -> bytes:
         size = zstandard.frame_content_size(data)
         if not 0 <= size <= MAX_OBJECT:
             raise errors.ObjectCorrupt(name=name)
-        return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=max(size, 1)))
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        content = bytes(frame.decompress(data))
+        if not frame.eof or frame.unused_data:
+            raise errors.ObjectCorrupt(name=name)
+        return content
     except zstandard.ZstdError:
         raise errors.ObjectCorrupt(name=name) from None
 
@@ -65,7 +68,10 @@ class Objects:
         """Store bytes whose SHA-256 the caller has already computed."""
         for path in self._places(name, kind):
             if fsio.exists(path):
-                fsio.settle(path, flush)
+                if self._is_whole(path, name):
+                    fsio.settle(path, flush)
+                    return
+                fsio.replace(self._temp, path, compress(data) if path.endswith(".zst") else data, flush)
                 return
         packed = kind == CHUNK
         fsio.replace(self._temp, self.path(name, kind, packed=packed), compress(data) if packed else data, flush)
@@ -73,6 +79,18 @@ class Objects:
     def _places(self, name: str, kind: str) -> tuple[str, ...]:
         packed = self.path(name, kind, packed=True)
         return (packed,) if kind == CHUNK else (self.path(name, kind, packed=False), packed)
+
+    def _is_whole(self, path: str, name: str) -> bool:
+        """Whether a file holds the object it is named for. A power cut can leave a name without its bytes: then
+        what is being stored takes its place."""
+        try:
+            return not fsio.is_doubtful(path) and canonical.digest(self._content(path, name)) == name
+        except (errors.DamageError, FileNotFoundError):
+            return False
+
+    def _content(self, path: str, name: str) -> bytes:
+        data = fsio.read_bytes(path)
+        return decompress(data, name) if path.endswith(".zst") else data
 
     def find(self, name: str, kind: str) -> str | None:
         """The path of the file that holds an object, or None when it is missing."""
@@ -83,11 +101,9 @@ class Objects:
         Raises `ObjectMissing`, `ObjectCorrupt` or `ReadFailed`."""
         for path in self._places(name, kind):
             try:
-                data = fsio.read_bytes(path)
+                data = self._content(path, name)
             except FileNotFoundError:
                 continue
-            if path.endswith(".zst"):
-                data = decompress(data, name)
             if check and canonical.digest(data) != name:
                 raise errors.ObjectCorrupt(name=name)
             return data

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from sessionstore import canonical, errors, fsio, layout, lineage, objects
+from sessionstore import canonical, errors, fsio, layout, lineage, locks, objects, references
 from sessionstore.compose import Composer
 
 Revision = dict[str, Any]
@@ -41,10 +41,13 @@ class Store:
     def init(cls, root: str | os.PathLike[str]) -> Store:
         """Make a store, or open the one that is already there."""
         path = os.path.realpath(root)
-        for name in ("", *layout.DIRECTORIES):
-            fsio.make_directory(f"{path}/{name}".rstrip("/"))
+        try:
+            for name in ("", *layout.DIRECTORIES):
+                fsio.make_directory(f"{path}/{name}".rstrip("/"))
+        except OSError as error:
+            raise fsio.failure(error, path) from error
         marker = canonical.dumps(layout.new_marker()) + b"\n"
-        with fsio.Lock(f"{path}/locks/store.lock", timeout=10):
+        with locks.Lock(f"{path}/locks/store.lock", timeout=10):
             fsio.write_new(fsio.Temp(f"{path}/tmp"), f"{path}/{layout.MARKER}", marker)
         return cls(path)
 
@@ -55,15 +58,20 @@ class Store:
         """Hold the store's shared lock: any number of writers at once, but no gc, repair, rollback or purge."""
         if not layout.writable(self.marker):
             raise errors.FormatTooNew(path=self.root, version=self.marker["features"]["write"], known=layout.VERSION)
-        with fsio.Lock(f"{self.root}/locks/store.lock", shared=True, timeout=timeout):
+        with locks.Lock(f"{self.root}/locks/store.lock", shared=True, timeout=timeout):
             yield
 
     @contextmanager
-    def exclusively(self, what: str, timeout: float = 60) -> Iterator[None]:
-        """Hold the store alone. Raises `Busy`, or `LocksUnavailable` where locks do not work."""
+    def exclusively(self, what: str, timeout: float = 60, *, required: bool = True) -> Iterator[None]:
+        """Hold the store alone. Raises `Busy`, or `LocksUnavailable` where locks do not work (unless they are not
+        `required`, because `what` loses nothing when somebody writes meanwhile)."""
         if not layout.writable(self.marker):
             raise errors.FormatTooNew(path=self.root, version=self.marker["features"]["write"], known=layout.VERSION)
-        with fsio.Lock(f"{self.root}/locks/store.lock", timeout=timeout, what="the store", required=True):
+        with ExitStack() as held:
+            try:
+                held.enter_context(locks.Lock(f"{self.root}/locks/store.lock", timeout=timeout, required=required))
+            except errors.LocksUnavailable:
+                raise errors.LocksUnavailable(path=self.root, what=what) from None
             yield
 
     @contextmanager
@@ -72,7 +80,7 @@ class Store:
         with ExitStack() as stack:
             for stripe in sorted({layout.fanout(key) for key in keys}):
                 path = f"{self.root}/locks/{stripe}.lock"
-                stack.enter_context(fsio.Lock(path, timeout=timeout, what="the session"))
+                stack.enter_context(locks.Lock(path, timeout=timeout, what="the session"))
             yield
 
     # -- names and documents ---------------------------------------------------------------------------------------
@@ -102,16 +110,19 @@ class Store:
 
     def revisions_of(self, key: str) -> list[Revision]:
         """All stored revisions of one session, heads and history."""
-        found = []
+        key = canonical.clean_text(key)
         folder, slug = layout.fanout(key), layout.slug(key)
-        for file in fsio.names(f"{self.root}/sessions/{folder}"):
-            name = f"{folder}/{file}"
-            if file.startswith(f"{slug}.") and layout.is_document_name(name):
-                try:
-                    found.append(self.load_revision(name))
-                except errors.NotFound:
-                    continue
-        return found
+        gone: set[str] = set()
+        while True:
+            names = (f"{folder}/{file}" for file in fsio.names(f"{self.root}/sessions/{folder}"))
+            own = (name for name in names if layout.split_name(name)[0] == f"{folder}/{slug}" and name not in gone)
+            try:
+                found = [self.load_revision(name) for name in own if layout.is_document_name(name)]
+            except errors.NotFound as error:
+                # A writer has put its successor in place meanwhile (list again), or it is a symlink to nowhere.
+                gone.add(error.fields["name"])
+                continue
+            return [revision for revision in found if revision["key"] == key]
 
     def heads(self, key: str) -> list[Revision]:
         """The heads of one session, latest first; none when there is no such session."""
@@ -144,20 +155,12 @@ class Store:
     def messages(self, revision: Revision, start: int = 0) -> Iterator[dict[str, Any]]:
         """A session's messages from ordinal `start` (0-based), with large strings put back in their places; blobs
         stay references. Raises `ObjectMissing`, `ObjectCorrupt`."""
-        outlined = {blob["id"] for blob in revision.get("blobs", ())}
         for line in self.lines(revision, start):
             message = canonical.loads(line)
-            yield self._inline(message, outlined) if outlined and b'"$object"' in line else message
+            yield references.resolve(message, self._large) if references.MARK in line else message
 
-    def _inline(self, value: Any, outlined: set[str]) -> Any:
-        if isinstance(value, dict):
-            name = value.get("$object")
-            if isinstance(name, str) and name in outlined and value.keys() == {"$object", "bytes"}:
-                return self.objects.get(name, objects.VALUE, check=True).decode("utf-8", "replace")
-            return {key: self._inline(item, outlined) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._inline(item, outlined) for item in value]
-        return value
+    def _large(self, name: str) -> str:
+        return self.objects.get(name, objects.VALUE, check=True).decode("utf-8", "replace")
 
     def original(self, entry: Mapping[str, Any], size: int | None = None) -> Iterator[bytes]:
         """The bytes of an original (an element of a revision's `originals`), chunk by chunk, the first `size` of
@@ -182,24 +185,30 @@ class Store:
         data = canonical.dumps({name: value for name, value in revision.items() if name != "_name"})
         return layout.document_name(revision["key"], data), data
 
-    def write_revision(self, name: str, data: bytes, flush: fsio.Flush | None = None) -> None:
-        """The commit: put a revision in place. Everything it refers to must be durable before."""
-        fsio.write_new(self.temp, f"{self.root}/sessions/{name}", data, flush)
+    def write_revision(self, name: str, data: bytes, flush: fsio.Flush | None = None) -> bool:
+        """The commit: put a revision in place, unless it is. Everything it refers to must be durable before."""
+        return fsio.write_new(self.temp, f"{self.root}/sessions/{name}", data, flush)
 
     def put(self, key: str, messages: Iterable[dict[str, Any]], fields: Mapping[str, Any] | None = None) -> str:
         """Store a session whole; returns the name of its revision. Durable when this returns.
 
         Heads whose messages are a prefix of the new ones are superseded and removed; any other head stays beside the
         new one as a branch. Putting what a head already begins with changes nothing. `fields` are session fields
-        (title, cwd, …).
+        (title, cwd, …); those not given are taken over from the superseded head, as are its originals.
         """
+        key = canonical.clean_text(key)
         source, _, native = key.partition(":")
         given = {"source": source, "native_id": native, **(fields or {})}
         with self.writing(), self.sessions_locked([key]):
             composer = Composer(self.objects)
             for message in messages:
                 composer.add(canonical.clean(message))
-            return self._commit(composer.finish(key, given))
+            revision = composer.finish(key, given)
+            superseded = [head for head in self.heads(key) if self.extends(revision, head)]
+            if superseded:
+                kept = {**carried(superseded[0]), "originals": merged_originals(superseded)}
+                revision = composer.finish(key, {**kept, **given})
+            return self._commit(revision)
 
     def append(self, key: str, messages: Iterable[dict[str, Any]], fields: Mapping[str, Any] | None = None) -> str:
         """Add messages to the end of a session's latest head; returns the name of the new revision.
@@ -214,15 +223,22 @@ class Store:
             return self._commit(composer.finish(key, {**carried(heads[0]), **(fields or {})}))
 
     def _commit(self, revision: Revision) -> str:
+        known = self.revisions_of(revision["key"])
+        heads = self.heads_of(known)
+        inherited = lineage.inherited(head for head in heads if self.extends(revision, head))
+        if inherited:
+            revision["parents"] = sorted({*revision.get("parents", ()), *inherited})
         name, data = self.name_of(revision)
-        older = [head for head in self.heads(revision["key"]) if head["_name"] != name]
+        older = [head for head in heads if head["_name"] != name]
         for head in older:
             if self.extends(head, revision) and not self.extends(revision, head):
                 return str(head["_name"])
         self.write_revision(name, data)
-        for head in older:
-            if self.extends(revision, head):
-                fsio.remove(f"{self.root}/sessions/{head['_name']}")
+        # Also what a writer that was killed at this point has left beside the same revision.
+        for old in self.heads_of([one for one in known if one["_name"] != name]):
+            is_history = layout.split_name(old["_name"])[1] in revision.get("parents", ())
+            if not is_history and self.extends(revision, old):
+                fsio.remove(f"{self.root}/sessions/{old['_name']}")
         return name
 
 
@@ -232,6 +248,11 @@ _DERIVED = {"format", "v", "key", "pages", "messages", "counts", "models", "usag
 def carried(revision: Revision) -> dict[str, Any]:
     """The session fields that a successor of `revision` takes over."""
     return {name: value for name, value in revision.items() if name not in _DERIVED and name != "_name"}
+
+
+def merged_originals(revisions: Iterable[Revision]) -> list[dict[str, Any]]:
+    """The originals of several revisions, each once."""
+    return list({entry["sha256"]: entry for one in revisions for entry in one.get("originals", ())}.values())
 
 
 def parse_document(name: str, data: bytes) -> dict[str, Any]:

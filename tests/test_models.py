@@ -65,8 +65,9 @@ NOTE = {
     "format": "sessionstore/note",
     "v": 1,
     "key": "kimi:x",
+    "field": "title",
+    "value": "My talk",
     "time": "2026-01-05T08:00:00Z",
-    "set": {"title": "My talk", "tags": ["a"], "star": True, "archived": None},
 }
 
 
@@ -178,9 +179,34 @@ def test_a_revision_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     assert refused(Revision, REVISION | change)
 
 
-def test_a_note_sets_only_what_notes_are_for() -> None:
-    assert refused(Note, NOTE | {"set": {"color": "red"}})
-    assert refused(Note, {name: value for name, value in NOTE.items() if name != "time"})
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"),
+    [
+        ("title", "My talk", True),
+        ("title", "", False),
+        ("title", ["a"], False),
+        ("tags", ["a", "b"], True),
+        ("tags", "a", False),
+        ("tags", [1], False),
+        ("star", True, True),
+        ("star", 1, False),
+        ("archived", False, True),
+        ("archived", "yes", False),
+        ("tombstone", {"time": "2026-01-05T08:00:00Z", "reason": "asked to"}, True),
+        ("tombstone", {"time": "2026-01-05T08:00:00Z", "content": "secret"}, False),
+        ("tombstone", {"reason": "asked to"}, False),
+        ("color", "red", False),
+        ("title", None, True),
+        ("tombstone", None, True),
+    ],
+)
+def test_a_note_says_only_what_notes_are_for(field: str, value: Any, accepted: bool) -> None:
+    assert refused(Note, NOTE | {"field": field, "value": value}) is not accepted
+
+
+def test_a_note_states_its_time_and_its_value() -> None:
+    for name in ("time", "value", "field", "key"):
+        assert refused(Note, {field: value for field, value in NOTE.items() if field != name})
 
 
 def schemas(value: Any) -> Iterator[dict[str, Any]]:
@@ -198,12 +224,14 @@ def test_every_reference_in_the_schema_leads_somewhere() -> None:
     assert references == {f"#/$defs/{name}" for name in schema["$defs"]}
 
 
-def test_the_schema_says_null_only_of_parents() -> None:
+def test_the_schema_says_null_only_of_parents_and_of_notes_taken_back() -> None:
     defined = json_schema()["$defs"]
     assert defined["Message"]["properties"]["parent"]["type"] == ["string", "null"]
-    del defined["Message"]["properties"]["parent"]
+    assert {"type": "null"} in defined["Note"]["properties"]["value"]["anyOf"]
+    del defined["Message"]["properties"]["parent"], defined["Note"]["properties"]["value"]
     for found in schemas(defined):
-        assert found.get("type") != "null" and found.get("default", ...) is ...
+        assert found.get("type") != "null"
+        assert found.get("default", ...) is ...
 
 
 def test_each_kind_of_part_is_one_alternative_of_the_schema() -> None:

@@ -175,13 +175,13 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         result = error.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         result = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("", err=True)
         note("interrupted; nothing is lost, run the same command again to go on")
         result = 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click exits by itself only when the reader of stdout has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         result = 0
     except RecursionError:
@@ -203,6 +203,17 @@ def run(arguments: Sequence[str]) -> int:
     for warning in fsio.warnings:
         note(f"warning: {warning}")
     return result
+
+
+def _show(error: click.ClickException) -> None:
+    """A usage error on one line, with where to read on. A group that was given no command shows its help instead."""
+    message = error.format_message()
+    if message.startswith("Usage: "):
+        click.echo(message, err=True)
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    advice = f" (see `{context.command_path} --help`)" if context else ""
+    note(" ".join(message.split()).rstrip(".") + advice)
 
 
 def print_json(value: Any) -> None:

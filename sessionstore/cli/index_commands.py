@@ -79,7 +79,7 @@ def sync_command(app: App, as_json: bool) -> None:
     _print_counts(counts, as_json)
 
 
-@index_command.command("rebuild", epilog=EPILOG.format("rebuild"))
+@index_command.command("rebuild", epilog=EPILOG.format("rebuild"), short_help="Build the index anew.")
 @json_option
 @store_option
 @click.pass_obj

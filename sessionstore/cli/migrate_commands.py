@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +11,12 @@ from sessionstore import errors
 from sessionstore.cli.app import App, command, json_option, note, print_json
 from sessionstore.cli.output import Progress, number, size, table, when
 
+if TYPE_CHECKING:
+    from sessionstore.journal import Batch
+
 PATHS = click.Path(path_type=str)
+LEAST = 6
+"""A beginning of a batch's id must have at least this many characters: a slip must not undo a batch."""
 
 
 @command("sources", example="sessionstore sources ~/backup/laptop")
@@ -115,7 +121,7 @@ def _rehearse_without_store(app: App, request: Any) -> Any:
     where = finding.roots(request.paths, importers.values(), app.machine())
     files = [Candidate(path, name, stat) for path, name, stat in finding.walk(where, on_error=unreadable)]
     report.found, report.bytes = len(files), sum(candidate.stat.size for candidate in files)
-    rehearse(files, importers, report, set(request.paths))
+    rehearse(files, importers, report, {os.path.realpath(path) for path in request.paths})
     return report
 
 
@@ -156,10 +162,8 @@ def _tell(report: Any) -> None:
 @json_option
 def batches_command(app: App, as_json: bool) -> None:
     """List the migrations, newest first."""
-    from sessionstore.journal import Journals
-
     listed: list[dict[str, Any]] = []
-    for batch in reversed(Journals(app.store().root).all()):
+    for batch in reversed(_migrations(app)):
         lines = list(batch.sources.values()) if batch.undone else batch.live
         sessions = {session["key"] for line in lines for session in line["sessions"] if session["created"]}
         listed.append(
@@ -185,17 +189,23 @@ def batches_command(app: App, as_json: bool) -> None:
     table(rows, ("batch", "started", "sources", "sessions", "state"), right=(2, 3))
 
 
-def find_batch(app: App, name: str) -> str:
-    """A batch id from the id, a unique beginning of it, or @last (the newest that took effect)."""
+def _migrations(app: App) -> list[Batch]:
+    """The batches that are migrations, oldest first: a purge keeps a journal too, but cannot be undone."""
     from sessionstore.journal import Journals
 
-    journals = Journals(app.store().root)
+    return [batch for batch in Journals(app.store().root).all() if "purge" not in batch.begin.get("request", {})]
+
+
+def find_batch(app: App, name: str) -> str:
+    """A batch id from the id, a unique beginning of it (6 characters or more), or @last (the newest that took
+    effect)."""
+    batches = _migrations(app)
     if name == "@last":
-        effective = [batch.id for batch in journals.all() if not batch.undone]
+        effective = [batch.id for batch in batches if not batch.undone]
         if not effective:
             raise errors.NotFound(name=name)
         return effective[-1]
-    found = [batch for batch in journals.ids() if batch.startswith(name.upper())]
+    found = [batch.id for batch in batches if len(name) >= LEAST and batch.id.startswith(name.upper())]
     if not found:
         raise errors.NotFound(name=name)
     if len(found) > 1:
@@ -228,16 +238,16 @@ def rollback_command(app: App, batch: str, as_json: bool) -> None:
     )
 
 
-@command("original", example="sessionstore original @last --to /tmp/sources")
+@command("original", example="sessionstore original @batch --to ./sources")
 @click.argument("name")
 @click.option("--to", "target", type=PATHS, help="Write here: a file for a session, a directory for a batch.")
 @click.option("--revision", metavar="REV", help="The originals of this revision instead of the latest.")
 def original_command(app: App, name: str, target: str | None, revision: str | None) -> None:
     """Give back the exact bytes of an imported file or batch.
 
-    NAME is a session (its file goes to stdout, or to --to FILE), a source path, or a batch: then --to DIR rebuilds the
-    tree of source files. Every byte is checked against its SHA-256 on the way out; existing files are never
-    overwritten.
+    NAME is a session (its file goes to stdout, or to --to FILE), a source path, or a batch (an id from `batches`, or
+    @batch for the newest): then --to DIR rebuilds the tree of source files. Every byte is checked against its SHA-256
+    on the way out; existing files are never overwritten.
     """
     from sessionstore.cli.originals import batch_originals, session_original
     from sessionstore.layout import is_ulid

@@ -84,6 +84,10 @@ class Progress:
         self.files = self.done_files = self.size = self.done = 0
         self.began = time.monotonic()
 
+    def waiting(self) -> None:
+        """Say that another process has to finish first."""
+        click.echo(f"sessionstore: waiting for another {self.label} of this store to finish", err=True)
+
     def start(self, files: int, size_total: int) -> None:
         """So much will be done."""
         self.files, self.size, self.began = files, size_total, time.monotonic()

@@ -16,9 +16,10 @@ from sessionstore.exporters import NAMES
 
 def _filters(function: Any) -> Any:
     for option in (
+        click.option("--tag", help="Only sessions with this tag (see `note`)."),
         click.option("--source", help="Only sessions of this format (claude-code, codex, kimi, …)."),
-        click.option("--model", help="Only sessions that used a model whose name begins like this."),
-        click.option("--project", help="Only sessions of this project."),
+        click.option("--model", help="Only sessions that used a model with this in its name."),
+        click.option("--project", help="Only sessions with this in the project's name (or, with a slash, its path)."),
         click.option("--before", metavar="DATE", help="Only sessions before this date (2026-01-31, 7d, yesterday)."),
         click.option("--after", metavar="DATE", help="Only sessions from this date on."),
     ):
@@ -34,9 +35,11 @@ def _filters(function: Any) -> Any:
 def search_command(app: App, query: tuple[str, ...], limit: int, offset: int, as_json: bool) -> None:
     """Find messages in all sessions.
 
-    Words must all occur; "a phrase", OR, NOT or -word, ( ), prefix*; fields role: source: model: project: before:
-    after:. Code is matched literally: foo.bar( --no-verify a/b.py:12. Text, reasoning, tool calls and tool outputs are
-    all searched, in any language.
+    Words must all occur in one message; "a phrase", OR, NOT or -word, ( ), prefix*, NEAR(a b, 5). Fields: role:
+    source: model: project: branch: tool: session: tag: title: before: after: on:,
+    has:(tool|error|image|reasoning|code), in:(text|reasoning|tools|title). Code is matched literally: foo.bar( c++
+    a/b.py:12. Text, reasoning, tool calls and tool outputs are all searched, in any language. Put -- before a query
+    that begins with a dash.
     """
     from sessionstore.cli.reading import reader
     from sessionstore.index.search import search
@@ -59,7 +62,7 @@ def _print_hits(hits: list[dict[str, Any]]) -> None:
             title = click.style(one_line(hit.get("title") or hit["key"], 80), bold=True)
             facts = "  ".join(str(f) for f in (hit.get("project"), hit.get("source"), when(hit.get("time"))) if f)
             click.echo(f"{title}  {click.style(facts, fg='cyan')}")
-        role = click.style(f"{hit['role']:>9}", fg="yellow")
+        role = click.style(f"{hit['role'] or 'title':>9}", fg="yellow")
         click.echo(f"{role}  {_marked(hit)}")
         click.echo(f"           {click.style(safe(hit['link']), dim=True)}")
 
@@ -82,17 +85,23 @@ def one_line_keep(text: str) -> str:
 
 @command("list", example="sessionstore list --project webshop --after 2026-01")
 @_filters
+@click.option("--starred", is_flag=True, help="Only sessions with a star.")
+@click.option("--archived", is_flag=True, help="Only archived sessions, which are left out otherwise.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many sessions.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first so many sessions.")
 @json_option
-def list_command(app: App, limit: int, offset: int, as_json: bool, **filters: str | None) -> None:
+def list_command(
+    app: App, starred: bool, archived: bool, limit: int, offset: int, as_json: bool, **filters: str | None
+) -> None:
     """List sessions, newest first."""
     from sessionstore.cli.reading import reader
     from sessionstore.index.query import list_sessions
 
     chosen = {name: value for name, value in filters.items() if value}
     with reader(app.store()) as connection:
-        sessions = list_sessions(connection, chosen, limit=limit, offset=offset)
+        sessions = list_sessions(
+            connection, chosen, limit=limit, offset=offset, starred=starred or None, archived=archived
+        )
     if as_json:
         print_json(sessions)
         return
@@ -249,7 +258,7 @@ def _chosen(store: Any, names: tuple[str, ...], filters: dict[str, str]) -> Iter
     from sessionstore.index.query import list_sessions
 
     with reader(store) as connection:
-        found = list_sessions(connection, filters, limit=1_000_000, offset=0)
+        found = list_sessions(connection, filters, limit=1_000_000, offset=0, archived=None)
     for session in found:
         yield store.load_revision(session["revision"])
 
@@ -268,7 +277,9 @@ def stats_command(app: App, as_json: bool, **filters: str | None) -> None:
         print_json(found)
         return
     for name, value in found.items():
-        if isinstance(value, int | float | str):
+        if isinstance(value, bool):
+            click.echo(f"{name.replace('_', ' '):<20} {'yes' if value else 'no'}")
+        elif isinstance(value, int | float | str):
             click.echo(f"{name.replace('_', ' '):<20} {number(value) if isinstance(value, int) else value}")
     for name, value in found.items():
         if isinstance(value, list) and value:

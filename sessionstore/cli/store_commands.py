@@ -9,7 +9,7 @@ import click
 
 from sessionstore import errors
 from sessionstore.cli.app import INDEX, App, command, json_option, print_json
-from sessionstore.cli.output import Progress, number, size
+from sessionstore.cli.output import Progress, number, one_line, size
 
 
 @command("init", example="sessionstore --store ~/sessions init")
@@ -232,8 +232,14 @@ def note_command(app: App, field: str, name: str, values: tuple[str, ...], as_js
     if as_json:
         print_json({"key": key, **notes_of(store, key)})
     else:
-        told = ", ".join(f"{name}: {value}" for name, value in sorted(notes_of(store, key).items()))
+        told = ", ".join(_told(name, value) for name, value in sorted(notes_of(store, key).items()))
         click.echo(f"{key}  {told or 'no notes'}")
+
+
+def _told(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    return f"{name}: {' '.join(value) if isinstance(value, list) else one_line(str(value), 80)}"
 
 
 @command("views", example="sessionstore views")

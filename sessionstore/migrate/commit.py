@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessionstore import errors, fsio, objects
+from sessionstore import errors, fsio, locks, objects
 from sessionstore.journal import Batch, Journals, Line
 from sessionstore.migrate.decide import Decision, decide
 from sessionstore.migrate.identity import Keys
@@ -69,12 +69,22 @@ def commit_group(
             outcomes.append(Outcome(intake.candidate.path, reason=reason))
     with ExitStack() as held:
         if any(intake.importer.scoped for _, intake in sound):
-            held.enter_context(fsio.Lock(f"{store.root}/locks/scoped.lock", timeout=600, what="the scoped sessions"))
-        finder = Keys(store)
-        keys = {id(taken): finder.of(intake, taken) for _, intake in sound for taken in intake.sessions}
+            held.enter_context(locks.Lock(f"{store.root}/locks/scoped.lock", timeout=600, what="the scoped sessions"))
+        finder, keys, keyed = Keys(store), {}, []
+        for number, intake in sound:
+            try:
+                keys.update({id(taken): finder.of(intake, taken) for taken in intake.sessions})
+                keyed.append((number, intake))
+            except errors.DamageError as error:
+                outcomes.append(_damaged(intake, error))
         held.enter_context(store.sessions_locked(keys.values()))
-        outcomes += _commit(store, begin, sound, keys, flush, spool)
+        outcomes += _commit(store, begin, keyed, keys, flush, spool)
     return outcomes
+
+
+def _damaged(intake: Intake, error: errors.DamageError) -> Outcome:
+    """The outcome of a source whose session in the store is damaged: nothing can be compared with it."""
+    return Outcome(intake.candidate.path, reason=f"not imported: {error}", kind=type(error).__name__)
 
 
 def _commit(
@@ -89,21 +99,21 @@ def _commit(
     heads: dict[str, list[dict[str, Any]]] = {}
     outcomes, lines, writes, superseded = [], [], {}, []
     for number, intake in sound:
+        try:
+            decided = _decide_all(store, intake, keys, heads, flush)
+        except errors.DamageError as error:
+            outcomes.append(_damaged(intake, error))
+            continue
         line = _source_line(number, intake)
         outcome = Outcome(intake.candidate.path, line)
-        for taken in intake.sessions:
-            key = keys[id(taken)]
-            known = heads.setdefault(key, store.heads(key))
-            decision = decide(store, intake, taken, key, known, flush)
-            name, data = store.name_of(decision.revision)
+        for taken, key, name, data, decision in decided:
             gone = [head["_name"] for head in decision.supersedes]
             line["sessions"].append(_session_line(taken, key, name, decision, gone))
+            if decision.revision["counts"]["messages"] != taken.composer.count:
+                line["resume"] = None  # the stored session is another one than was read, so there is no going on
             if decision.write:
                 writes[name] = data
                 superseded += gone
-                decision.revision["_name"] = name
-                kept = [head for head in known if head["_name"] not in gone]
-                heads[key] = store.heads_of([decision.revision, *kept])
                 outcome.changes.append(_change(store, taken, name, decision, gone, spool))
         lines.append(line)
         outcomes.append(outcome)
@@ -111,12 +121,47 @@ def _commit(
     if not lines:
         return outcomes
     journals.append(batch, lines, begin=begin)
-    for name, data in writes.items():
-        store.write_revision(name, data, flush)
-    flush.close()
+    _write_revisions(store, writes, flush)
     supersede(store, batch, superseded)
     journals.append(batch, [{"t": "commit", "n": [line["n"] for line in lines]}], durable=False)
     return outcomes
+
+
+def _write_revisions(store: Store, writes: dict[str, bytes], flush: fsio.Flush) -> None:
+    """Put the revisions in place, all or none. Raises `StorageError`; then those that may not be durable are gone."""
+    written = []
+    try:
+        for name, data in writes.items():
+            if store.write_revision(name, data, flush):
+                written.append(name)
+        flush.close()
+    except errors.StorageError:
+        for name in written:
+            with suppress(errors.StorageError):
+                fsio.remove(f"{store.root}/sessions/{name}")
+        raise
+
+
+def _decide_all(
+    store: Store, intake: Intake, keys: dict[int, str], heads: dict[str, list[dict[str, Any]]], flush: fsio.Flush
+) -> list[tuple[Taken, str, str, bytes, Decision]]:
+    """What to do with every session of a source: (session, key, revision's name, its bytes, decision). `heads` are
+    those of the sources before it; brought up to date only when all could be decided. Raises `DamageError`."""
+    decided = []
+    changed: dict[str, list[dict[str, Any]]] = {}
+    for taken in intake.sessions:
+        key = keys[id(taken)]
+        known = changed.get(key) or heads.get(key) or store.heads(key)
+        decision = decide(store, intake, taken, key, known, flush)
+        name, data = store.name_of(decision.revision)
+        if decision.write:
+            decision.revision["_name"] = name
+            gone = {head["_name"] for head in decision.supersedes}
+            known = store.heads_of([decision.revision, *(head for head in known if head["_name"] not in gone)])
+        changed[key] = known
+        decided.append((taken, key, name, data, decision))
+    heads.update(changed)
+    return decided
 
 
 def supersede(store: Store, batch: str, names: Iterable[str]) -> None:
@@ -223,12 +268,11 @@ def _read_back(store: Store, intake: Intake) -> None:
 def settle(store: Store, batch: Batch) -> None:
     """Finish or take back what a killed run left between journal line and commit. Needs the store for itself."""
     journals = Journals(store.root)
-    journals.mend(batch.id)
     committed = {session["revision"] for line in batch.live for session in line["sessions"]}
     finished, withdrawn = [], []
     for line in batch.unsettled():
         created = [session for session in line["sessions"] if session["created"]]
-        if all(_present(store, batch.id, session["revision"]) for session in created):
+        if _make_durable(store, batch.id, line):
             supersede(store, batch.id, [name for session in created for name in session["supersedes"]])
             finished.append(line["n"])
             continue
@@ -239,6 +283,8 @@ def settle(store: Store, batch: Batch) -> None:
             if session["revision"] not in committed:
                 fsio.remove(f"{store.root}/sessions/{session['revision']}", flush)
         flush.close()
+        for session in created:
+            fsio.remove_empty(f"{store.root}/sessions/{session['revision'][:2]}")
         withdrawn.append(line["n"])
     lines = [{"t": "commit", "n": finished}, {"t": "withdrawn", "n": withdrawn}]
     journals.append(batch.id, [line for line in lines if line["n"]])
@@ -247,5 +293,16 @@ def settle(store: Store, batch: Batch) -> None:
             batch.take(line)
 
 
-def _present(store: Store, batch: str, name: str) -> bool:
-    return fsio.exists(f"{store.root}/sessions/{name}") or fsio.exists(f"{store.root}/trash/{batch}/sessions/{name}")
+def _make_durable(store: Store, batch: str, line: Line) -> bool:
+    """Whether every revision that a source line speaks of, also those it found there, is in place. Who wrote them may
+    have been killed before they were flushed."""
+    flush = fsio.Flush()
+    for session in line["sessions"]:
+        places = (f"{store.root}/{folder}/{session['revision']}" for folder in ("sessions", f"trash/{batch}/sessions"))
+        place = next(filter(fsio.exists, places), None)
+        if place is not None:
+            fsio.settle(place, flush)
+        elif session["outcome"] != "purged":
+            return False
+    flush.close()
+    return True

@@ -20,6 +20,7 @@ from typing import Any
 from sessionstore import canonical, errors, fsio, layout, objects
 from sessionstore.compose import Composer
 from sessionstore.importers.base import Draft, Importer
+from sessionstore.lineage import inherited
 from sessionstore.migrate.intake import Intake, Taken, own_key
 from sessionstore.notes import is_purged
 from sessionstore.store import Store
@@ -86,7 +87,7 @@ def decide(
     if superseded:
         older = [entry for head in superseded for entry in head.get("originals", ())]
         kept = [entry for entry in older if not _replaced_by(intake, entry, store)]
-        revision = finished(taken.composer, _distinct([intake.original, *kept]))
+        revision = finished(taken.composer, _distinct([intake.original, *kept]), inherited(superseded))
         return _successor(store, finished, taken, revision, superseded)
     for head in heads:
         if store.extends(head, revision):
@@ -95,7 +96,7 @@ def decide(
         if stitched.count == heads[0]["counts"]["messages"]:
             return _contained(store, intake, heads[0], aliases)
         originals = _distinct([intake.original, *heads[0].get("originals", ())])
-        return Decision("stitched", finished(stitched, originals), True, [heads[0]])
+        return Decision("stitched", finished(stitched, originals, inherited(heads[:1])), True, [heads[0]])
     replaced = [head for head in heads if _reimport(store, intake, head)]
     if replaced:
         parents = [layout.split_name(head["_name"])[1] for head in replaced]
@@ -109,11 +110,15 @@ def _successor(store: Store, finished: Any, taken: Taken, revision: Revision, su
     if latest["counts"]["messages"] < revision["counts"]["messages"]:
         return Decision("extended", revision, True, superseded)
     names = [head["_name"] for head in superseded]
-    same = {name: value for name, value in latest.items() if name not in ("_name", "parents")}
-    if canonical.dumps(same) == canonical.dumps(revision) or store.name_of(revision)[0] in names:
+    if _fields(latest) == _fields(revision) or store.name_of(revision)[0] in names:
         return Decision("same", latest, False)
-    parents = [layout.split_name(name)[1] for name in names]
+    parents = {*inherited(superseded), *(layout.split_name(name)[1] for name in names)}
     return Decision("updated", finished(taken.composer, revision["originals"], parents), True, superseded)
+
+
+def _fields(revision: Revision) -> bytes:
+    """Everything a revision says but where it comes from."""
+    return canonical.dumps({name: value for name, value in revision.items() if name not in ("_name", "parents")})
 
 
 def _contained(store: Store, intake: Intake, head: Revision, aliases: list[str]) -> Decision:
@@ -124,17 +129,27 @@ def _contained(store: Store, intake: Intake, head: Revision, aliases: list[str])
         return Decision("contained", head, False)
     revision = {name: value for name, value in head.items() if name != "_name"}
     revision["originals"] = originals if held else _distinct([*originals, intake.original])
-    revision["parents"] = [layout.split_name(head["_name"])[1]]
+    revision["parents"] = sorted({*inherited([head]), layout.split_name(head["_name"])[1]})
     if aliases:
         revision["aliases"] = sorted({*known, *aliases})
     return Decision("updated", revision, True, [head])
 
 
 def _reimport(store: Store, intake: Intake, head: Revision) -> bool:
-    """Whether the difference comes from the importer, not from the source."""
-    importer = head.get("importer", {})
+    """Whether the difference comes from the importer, not from the source, nor from somebody who has gone on with the
+    session or edited it: what a person has made of it must stay in sight."""
+    importer, previous = head.get("importer", {}), intake.candidate.previous
     if importer.get("name") != intake.importer.source:
         return False
+    same_version = importer.get("version") == intake.importer.version
+    if previous is None:
+        if same_version:
+            return False
+    else:
+        read_last = {session["revision"] for session in previous["sessions"]}
+        parents = set() if same_version else set(head.get("parents", ()))
+        if head["_name"] not in read_last and parents.isdisjoint(layout.split_name(name)[1] for name in read_last):
+            return False
     same_bytes = any(holds(store, intake.original, entry) for entry in head.get("originals", ()))
     return same_bytes or (intake.grown and importer.get("version") != intake.importer.version)
 

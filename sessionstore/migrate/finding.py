@@ -66,7 +66,7 @@ def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tupl
         if not os.path.isdir(root):
             found = iter([(root, os.path.basename(root), Stat.of(status))])
         else:
-            found = _walk_directory(root, "", where.suffixes, on_error)
+            found = _walk_directory(root, where.suffixes, on_error)
         for path, name, stat in found:
             if (stat.device, stat.inode) not in seen:
                 seen.add((stat.device, stat.inode))
@@ -74,34 +74,60 @@ def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tupl
 
 
 def _walk_directory(
-    directory: str, prefix: str, suffixes: tuple[str, ...], on_error: Callable[[str, str], None]
+    directory: str, suffixes: tuple[str, ...], on_error: Callable[[str, str], None]
 ) -> Iterator[tuple[str, str, Stat]]:
-    try:
-        with os.scandir(directory) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        on_error(directory, (error.strerror or "unreadable").lower())
-        return
-    if any(entry.name == layout.MARKER for entry in entries):
-        return
-    for entry in entries:
+    """As `walk`, of one directory. Not recursive: directories may be nested deeper than functions."""
+    open_listings = [_listing(directory, "", on_error)]
+    while open_listings:
+        entry, prefix = next(open_listings[-1], (None, ""))
+        if entry is None:
+            open_listings.pop()
+            continue
         try:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in SKIPPED_DIRECTORIES:
-                    yield from _walk_directory(entry.path, f"{prefix}{entry.name}/", suffixes, on_error)
+                    open_listings.append(_listing(entry.path, f"{prefix}{entry.name}/", on_error))
             elif entry.name.lower().endswith(suffixes) and entry.is_file(follow_symlinks=False):
                 yield entry.path, prefix + entry.name, Stat.of(entry.stat(follow_symlinks=False))
         except OSError as error:
             on_error(entry.path, (error.strerror or "unreadable").lower())
 
 
+def _listing(
+    directory: str, prefix: str, on_error: Callable[[str, str], None]
+) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """The entries of a directory in order, each with the directory's path from where the walk began."""
+    try:
+        with os.scandir(directory) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        on_error(directory, (error.strerror or "unreadable").lower())
+        return
+    if not any(entry.name == layout.MARKER for entry in entries):
+        yield from ((entry, prefix) for entry in entries)
+
+
 def known_sources(batches: Iterable[Batch]) -> dict[str, Line]:
-    """The last word of the journals on every source path; `batches` oldest first. Rolled-back batches say nothing."""
+    """The last word of the journals on every source path; `batches` oldest first. Rolled-back batches say nothing,
+    and what others say of sessions that went with them (a copy found later adds nothing of its own) is void."""
     known: dict[str, Line] = {}
+    taken_back: set[str] = set()
+    created: set[str] = set()
     for batch in batches:
         for line in batch.live:
             known[line["path"]] = line
-    return known
+        for line in batch.sources.values():
+            (taken_back if batch.undone else created).update(_created(line))
+    void = taken_back - created
+    return {path: line for path, line in known.items() if void.isdisjoint(_revisions(line))} if void else known
+
+
+def _created(line: Line) -> Iterator[str]:
+    return (session["revision"] for session in line["sessions"] if session["created"])
+
+
+def _revisions(line: Line) -> Iterator[str]:
+    return (session["revision"] for session in line["sessions"])
 
 
 def unchanged(path: str, stat: Stat, previous: Line | None, importers: Mapping[str, Importer]) -> bool:
@@ -116,7 +142,7 @@ def unchanged(path: str, stat: Stat, previous: Line | None, importers: Mapping[s
     if tuple(previous["stat"]) == tuple(stat) and not previous.get("racy"):
         return True
     try:
-        return reading.digest(path) == previous["original"]["sha256"]
+        return reading.digest(path) == str(previous["original"]["sha256"])
     except errors.SessionstoreError:
         return False
 
@@ -125,19 +151,24 @@ def recognise(head: Head, importers: Iterable[Importer]) -> Importer:
     """The one importer whose format this is. Raises `Unparsable` with the reason when there is none or several."""
     name = head.name.lower()
     fitting = [importer for importer in importers if name.endswith(importer.suffixes)]
-    claimed = []
+    claimed, reason = [], "no importer recognises its content"
     for importer in fitting:
         try:
             if importer.recognise(head):
                 claimed.append(importer)
         except Unparsable:
             continue
+        except errors.SessionstoreError:
+            raise
+        except Exception as error:
+            # A fault of one importer (anybody may ship one) must not keep the others from recognising their own.
+            reason = f"the importer {importer.source} failed ({type(error).__name__}: {error}); please report this"
     if len(claimed) == 1:
         return claimed[0]
     if claimed:
         names = " or ".join(sorted(importer.source for importer in claimed))
         raise Unparsable(f"could be {names}; say which with --from")
-    raise Unparsable("empty file" if not head.data else "no importer recognises its content")
+    raise Unparsable("empty file" if not head.data else reason)
 
 
 def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
@@ -149,17 +180,18 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
     for path, _, _ in walk(where, on_error=lambda path, reason: troubles.append((path, reason))):
         try:
             descriptor, stat = reading.open_file(path)
+            try:
+                head = reading.head(descriptor, path, stat)
+                importer = recognise(head, importers.values())
+                sessions = len(drafts_in(importer, head))
+            finally:
+                os.close(descriptor)
         except errors.SessionstoreError as error:
             troubles.append((path, str(error.fields.get("reason", error))))
             continue
-        try:
-            head = reading.head(descriptor, path, stat)
-            importer = recognise(head, importers.values())
         except Unparsable as error:
             troubles.append((path, str(error)))
             continue
-        finally:
-            os.close(descriptor)
         entry = by_format.setdefault(
             importer.source,
             {"source": importer.source, "title": importer.title, "paths": set(), "files": 0, "bytes": 0, "sessions": 0},
@@ -167,7 +199,7 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
         entry["paths"].add(_root_of(path, where))
         entry["files"] += 1
         entry["bytes"] += stat.size
-        entry["sessions"] += len(drafts_in(importer, head))
+        entry["sessions"] += sessions
     for entry in by_format.values():
         entry["paths"] = sorted(entry["paths"])
     return sorted(by_format.values(), key=lambda entry: str(entry["source"])), troubles
@@ -175,12 +207,14 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
 
 def drafts_in(importer: Importer, head: Head) -> list[Draft]:
     """The sessions that a source begins with (all of them, for a document); none when it cannot be read."""
-    data = head.data if head.whole else head.data[: head.data.rfind(b"\n") + 1] if importer.by_line else head.load()
-    source = Source.of(data, head.name)
+    complete = head.data[: head.data.rfind(b"\n") + 1]
     try:
+        source = Source.of(head.data if head.whole else complete if importer.by_line else head.load(), head.name)
         for _ in importer.read(source):
             pass
-    except Unparsable:
+    except errors.SessionstoreError:
+        raise
+    except Exception:  # of Unparsable, or a fault of the importer: whoever reads the source whole will tell of it
         return []
     return source.drafts
 

@@ -11,6 +11,7 @@ import marshal
 import os
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, BinaryIO
@@ -71,8 +72,12 @@ class Spool:
 
     def write(self, messages: list[Message], start: int) -> int:
         """Add the rows of some messages; returns where."""
-        position = self.file.tell()
-        marshal.dump(self.encode(messages, start), self.file)
+        rows = marshal.dumps(self.encode(messages, start))
+        try:
+            position = self.file.tell()
+            self.file.write(rows)
+        except OSError as error:
+            raise fsio.failure(error, self.file.name) from error
         return position
 
 
@@ -111,25 +116,13 @@ def take_in(
     read_at = time.time_ns()
     descriptor, stat = reading.open_file(candidate.path)
     try:
-        head = reading.head(descriptor, candidate.path, stat)
-        try:
-            importer = finding.recognise(head, importers.values())
-        except Unparsable as error:
-            raise errors.Unrecognised(path=candidate.path, reason=str(error)) from None
-        if purged and _all_purged(head, importer, candidate, purged):
-            raise errors.Purged(path=candidate.path)
-        stream = _Stream(store, descriptor, candidate, stat, importer, flush, reading.compression(head.first))
-        grown = _resumable(candidate, importer, stat) and stream.prefix_is_unchanged()
-        try:
+        head, importer = _recognise(descriptor, candidate.path, stat, importers)
+        with _faults_of(importer, candidate.path):
+            if purged and _all_purged(head, importer, candidate, purged):
+                raise errors.Purged(path=candidate.path)
+            stream = _Stream(store, descriptor, candidate, stat, importer, flush, reading.compression(head.first))
+            grown = _resumable(candidate, importer, stat) and stream.prefix_is_unchanged()
             taken, source = _read(store, importer, candidate, stream, flush, spool, grown)
-        except Unparsable as error:
-            raise errors.SourceInvalid(path=candidate.path, source=importer.title, reason=str(error)) from None
-        except Exception as error:
-            if isinstance(error, (errors.SessionstoreError, OSError)):
-                raise
-            # A fault of one importer (anybody may ship one) must not stop the batch: its source is left out, whole.
-            reason = f"the importer failed ({type(error).__name__}: {error}); please report this"
-            raise errors.SourceInvalid(path=candidate.path, source=importer.title, reason=reason) from error
         stream.finish()
         _still_the_same(descriptor, candidate.path, stat)
     finally:
@@ -154,6 +147,35 @@ def take_in(
         stat.racy(read_at),
         stream.hash_state(),
     )
+
+
+def _recognise(descriptor: int, path: str, stat: Stat, importers: Mapping[str, Importer]) -> tuple[Head, Importer]:
+    """The beginning of a file and the importer whose format it is. Raises `SessionstoreError`."""
+    try:
+        head = reading.head(descriptor, path, stat)
+    except Unparsable as error:
+        raise errors.SourceInvalid(path=path, source="compressed", reason=str(error)) from None
+    try:
+        return head, finding.recognise(head, importers.values())
+    except Unparsable as error:
+        raise errors.Unrecognised(path=path, reason=str(error)) from None
+
+
+@contextmanager
+def _faults_of(importer: Importer, path: str) -> Iterator[None]:
+    """Makes whatever goes wrong in an importer (anybody may ship one) an error of its source, which is then left out,
+    whole, and does not stop the batch."""
+    try:
+        yield
+    except errors.SessionstoreError:
+        raise
+    except Unparsable as error:
+        raise errors.SourceInvalid(path=path, source=importer.title, reason=str(error)) from None
+    except OSError as error:
+        raise errors.ReadFailed(path=path, reason=(error.strerror or str(error)).lower()) from error
+    except Exception as error:
+        reason = f"the importer failed ({type(error).__name__}: {error}); please report this"
+        raise errors.SourceInvalid(path=path, source=importer.title, reason=reason) from error
 
 
 def own_key(importer: Importer, path: str, native_id: str) -> str:
@@ -330,7 +352,7 @@ class _Stream:
     def _line_ended(self, kept: bytes, end: int) -> bool:
         assert self._previous is not None
         whole = self._previous["offset"] == end and not kept.endswith(b"\n")
-        return not whole or os.pread(self._descriptor, 1, end) in (b"", b"\n")
+        return not whole or reading.at(self._descriptor, self._path, end, 1) in (b"", b"\n")
 
     def blocks(self, offset: int) -> Iterator[bytes]:
         """The unpacked blocks from `offset` (before or at the point that has been hashed so far)."""
@@ -373,18 +395,12 @@ def read_only(candidate: Candidate, importers: Mapping[str, Importer]) -> tuple[
     Raises `SessionstoreError` as `take_in` does."""
     descriptor, stat = reading.open_file(candidate.path)
     try:
-        head = reading.head(descriptor, candidate.path, stat)
-        try:
-            importer = finding.recognise(head, importers.values())
-        except Unparsable as error:
-            raise errors.Unrecognised(path=candidate.path, reason=str(error)) from None
+        head, importer = _recognise(descriptor, candidate.path, stat, importers)
         packed = reading.blocks(descriptor, candidate.path, 0, stat.size)
         source = Source(candidate.path, reading.unpacked(packed, reading.compression(head.first)))
-        try:
+        with _faults_of(importer, candidate.path):
             for _ in importer.read(source):
                 pass
-        except Unparsable as error:
-            raise errors.SourceInvalid(path=candidate.path, source=importer.title, reason=str(error)) from None
     finally:
         os.close(descriptor)
     return source.account, len(source.drafts), importer.source

@@ -7,7 +7,7 @@ import os
 import stat as stat_module
 import zlib
 from collections.abc import Iterator
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 import zstandard
 
@@ -23,6 +23,11 @@ MAX_UNPACKED = 8 << 30
 MAX_RATIO = 400
 """A compressed source may not unpack to more than this many times its size (beyond the first 64 MiB)."""
 _RACY_NS = 100_000_000
+_ZSTD_SLICE = 1 << 10
+"""Compressed bytes unpacked in one go: no more than 32 MiB can come of them."""
+_OPEN_SOURCE = os.O_RDONLY
+for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # not blocking: opening a FIFO would wait
+    _OPEN_SOURCE |= getattr(os, _flag, 0)
 
 
 class Stat(NamedTuple):
@@ -49,7 +54,7 @@ class Stat(NamedTuple):
 def open_file(path: str) -> tuple[int, Stat]:
     """A descriptor of a regular file and its stat. Raises `ReadFailed`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, _OPEN_SOURCE)
     except OSError as error:
         raise fsio.failure(error, path, writing=False) from error
     status = os.fstat(descriptor)
@@ -59,14 +64,19 @@ def open_file(path: str) -> tuple[int, Stat]:
     return descriptor, Stat.of(status)
 
 
+def at(descriptor: int, path: str, position: int, size: int) -> bytes:
+    """Up to `size` of the file's bytes from `position`. Raises `ReadFailed`."""
+    try:
+        return os.pread(descriptor, size, position)
+    except OSError as error:
+        raise fsio.failure(error, path, writing=False) from error
+
+
 def blocks(descriptor: int, path: str, start: int, end: int) -> Iterator[bytes]:
     """The file's bytes from `start` up to `end`. Raises `SourceChanged` when it has become shorter meanwhile."""
     position = start
     while position < end:
-        try:
-            block = os.pread(descriptor, min(BLOCK, end - position), position)
-        except OSError as error:
-            raise fsio.failure(error, path, writing=False) from error
+        block = at(descriptor, path, position, min(BLOCK, end - position))
         if not block:
             raise errors.SourceChanged(path=path)
         position += len(block)
@@ -142,16 +152,24 @@ def _gunzip(packed: _Counted) -> Iterator[bytes]:
 
 
 def _unzstd(packed: _Counted) -> Iterator[bytes]:
-    reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-        cast(IO[bytes], packed), read_across_frames=True
-    )
-    while piece := reader.read(BLOCK):
-        yield piece
+    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    frame = unpacker.decompressobj()
+    while block := packed.read():
+        for start in range(0, len(block), _ZSTD_SLICE):
+            data = block[start : start + _ZSTD_SLICE]
+            while data:
+                if frame.eof:
+                    frame = unpacker.decompressobj()
+                if piece := frame.decompress(data):
+                    yield piece
+                data = frame.unused_data if frame.eof else b""
+    if not frame.eof:
+        raise Unparsable("zstd data cut off in the middle")
 
 
 def head(descriptor: int, path: str, stat: Stat) -> Head:
     """The beginning of a file, decompressed, long enough to hold a few complete records where that is possible."""
-    first = os.pread(descriptor, 4, 0)
+    first = at(descriptor, path, 0, 4)
     kind = compression(first)
 
     def load(most: int = MAX_UNPACKED) -> bytes:
@@ -165,7 +183,7 @@ def head(descriptor: int, path: str, stat: Stat) -> Head:
 
     data, whole = b"", True
     for most in HEADS:
-        data = os.pread(descriptor, most, 0) if kind is None else load(most)
+        data = at(descriptor, path, 0, most) if kind is None else load(most)
         whole = len(data) >= stat.size if kind is None else len(data) < most
         if whole or data.count(b"\n") >= FEWEST_LINES:
             break

@@ -13,14 +13,16 @@ Steps, each of which can be repeated after a kill:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sessionstore import errors, fsio
-from sessionstore.closure import objects_of, referenced
+from sessionstore import errors, fsio, locks
+from sessionstore.closure import Reference, objects_of, referenced
 from sessionstore.journal import Batch, Journals, now
 from sessionstore.migrate.commit import settle
-from sessionstore.migrate.retire import give_back
+from sessionstore.migrate.retire import give_back, is_missing
+from sessionstore.objects import CHUNK
 from sessionstore.store import Store, parse_document
 
 
@@ -48,19 +50,24 @@ class Undone:
 def rollback(store: Store, batch_id: str) -> Undone:
     """Undo one batch. Raises `NotFound`, `RollbackRefused` (saying what stands in the way), `Busy`."""
     journals = Journals(store.root)
-    with fsio.Lock(f"{store.root}/locks/migrate.lock", timeout=60, what="the migration lock"):
+    with locks.Lock(f"{store.root}/locks/migrate.lock", timeout=60, what="the migration lock"):
         batch = journals.read(batch_id)
         if batch.undone:
             raise errors.RollbackRefused(batch=batch_id, reason="it has been rolled back already")
         with store.exclusively("rollback"):
             settle(store, batch)
             created, superseded = _revisions(batch)
+            if batch.undo:
+                fsio.remove_scratch(batch.retire)
             if not batch.undo:
                 _refuse_if_touched(store, journals, batch, created, superseded)
+                _refuse_if_sources_are_gone(journals, batch, set(created))
+                for entry in batch.retire.values():
+                    is_missing(entry)
                 journals.append(batch_id, [{"t": "undo", "time": now()}])
             for entry in batch.retire.values():
                 give_back(store, entry)
-            objects = _restore(store, batch_id, created, superseded)
+            objects = _restore(store, batch, created, superseded)
             journals.append(batch_id, [{"t": "undone", "time": now()}])
     return Undone(batch_id, len(created), len(superseded), len(batch.retire), objects)
 
@@ -99,6 +106,22 @@ def _refuse_if_built_upon(store: Store, batch: Batch, created: set[str]) -> None
                     raise errors.RollbackRefused(batch=batch.id, reason=reason)
 
 
+def _refuse_if_sources_are_gone(journals: Journals, batch: Batch, created: set[str]) -> None:
+    """The sessions of files that another batch has removed are all that is left of them."""
+    batches = [other for other in journals.all() if not other.undone]
+    held = {
+        (line["path"], line["original"]["sha256"])
+        for other in batches
+        for line in other.live
+        if not created.isdisjoint(session["revision"] for session in line["sessions"])
+    }
+    for other in batches:
+        for path, entry in other.retire.items():
+            if other.id != batch.id and (path, entry["original"]["sha256"]) in held:
+                reason = f"batch {other.id} has removed {path}, which is in its sessions; roll that back first"
+                raise errors.RollbackRefused(batch=batch.id, reason=reason)
+
+
 def _what_touched(journals: Journals, batch: Batch, name: str) -> str:
     for later in reversed(journals.all()):
         for line in later.live:
@@ -108,23 +131,23 @@ def _what_touched(journals: Journals, batch: Batch, name: str) -> str:
     return f"the revision {name} was changed or removed since"
 
 
-def _restore(store: Store, batch: str, created: list[str], superseded: list[str]) -> int:
-    trash = f"{store.root}/trash/{batch}"
-    candidates: dict[tuple[str, str], None] = {}
-    for name in created:
-        for place in (f"{store.root}/sessions/{name}", f"{trash}/undone/{name}"):
-            if fsio.exists(place):
-                candidates.update(dict.fromkeys(objects_of(store, parse_document(name, fsio.read_bytes(place)))))
+def _restore(store: Store, batch: Batch, created: list[str], superseded: list[str]) -> int:
+    trash = f"{store.root}/trash/{batch.id}"
+    candidates = _objects_of(store, batch, created)
     flush = fsio.Flush()
     for name in superseded:
         fsio.move(f"{trash}/sessions/{name}", f"{store.root}/sessions/{name}", flush)
     flush.close()
     for name in created:
-        fsio.move(f"{store.root}/sessions/{name}", f"{trash}/undone/{name}", flush)
+        for place in (f"{store.root}/sessions/{name}", f"{trash}/sessions/{name}"):
+            fsio.move(place, f"{trash}/undone/{name}", flush)
     flush.close()
     for name in created:
         fsio.remove_empty(f"{store.root}/sessions/{name[:2]}")
-    live = referenced(store, exclude=batch)
+    try:
+        live = referenced(store, exclude=batch.id)
+    except errors.DamageError:
+        return 0  # with a damaged revision anywhere nobody can tell what it needs; garbage collection comes later
     moved = 0
     for object_name, kind in candidates:
         path = store.objects.find(object_name, kind)
@@ -132,3 +155,16 @@ def _restore(store: Store, batch: str, created: list[str], superseded: list[str]
             moved += fsio.move(path, f"{trash}/objects/{path[len(store.objects.root) + 1 :]}", flush)
     flush.close()
     return moved
+
+
+def _objects_of(store: Store, batch: Batch, created: Iterable[str]) -> dict[Reference, None]:
+    """Every object that the batch may have brought in, in a stable order."""
+    found: dict[Reference, None] = {}
+    for name in created:
+        for folder in ("sessions", f"trash/{batch.id}/undone", f"trash/{batch.id}/sessions"):
+            with suppress(FileNotFoundError, errors.RevisionCorrupt):
+                data = fsio.read_bytes(f"{store.root}/{folder}/{name}")
+                found.update(dict.fromkeys(objects_of(store, parse_document(name, data))))
+    for line in batch.live:
+        found.update(((chunk["id"], CHUNK), None) for chunk in line["original"]["chunks"])
+    return found

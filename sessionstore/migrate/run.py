@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sessionstore import errors, fsio, layout
+from sessionstore import canonical, errors, fsio, layout, locks
 from sessionstore.gc import sweep_temp
 from sessionstore.importers.base import Importer, Machine
 from sessionstore.journal import Batch, Journals, Line, now
@@ -35,6 +36,9 @@ class Sink(Protocol):
 
 class Progress(Protocol):
     """Who is told how far a batch has come."""
+
+    def waiting(self) -> None:
+        """Another migration of this store is running and has to finish first."""
 
     def start(self, files: int, size: int) -> None:
         """So many files of so many bytes altogether will be read."""
@@ -134,7 +138,8 @@ def migrate(
     where = finding.roots(request.paths, importers.values(), machine)
     if request.dry_run:
         return _Run(store, request, where, sink, progress, None, Journals(store.root).all()).run()
-    with fsio.Lock(f"{store.root}/locks/migrate.lock", timeout=600, what="the migration lock"):
+    on_wait = progress.waiting if progress else None
+    with locks.Lock(f"{store.root}/locks/migrate.lock", timeout=600, what="the migration lock", on_wait=on_wait):
         sweep_temp(store)
         batches = Journals(store.root).all()
         resumed = _settle_all(store, request, batches)
@@ -149,7 +154,7 @@ def _settle_all(store: Store, request: Request, batches: Sequence[Batch]) -> Bat
     if not interrupted:
         return None
     resumed = None
-    with store.exclusively("settling an interrupted migration"):
+    with store.exclusively("settling an interrupted migration", required=False):
         for batch in interrupted:
             settle(store, batch)
             if batch.begin.get("request") == _asked(request):
@@ -160,7 +165,7 @@ def _settle_all(store: Store, request: Request, batches: Sequence[Batch]) -> Bat
 
 
 def _asked(request: Request) -> Line:
-    paths = sorted(os.path.abspath(path) for path in request.paths)
+    paths = sorted(canonical.clean_text(os.path.abspath(path)) for path in request.paths)
     return {"paths": paths, "from": request.only, "retire": request.retire}
 
 
@@ -196,12 +201,18 @@ class _Run:
             return self.report
         batch = self.resumed.id if self.resumed else layout.ulid()
         begin = {"t": "begin", "v": 1, "batch": batch, "time": now(), "request": _asked(self.request)}
-        for result in self._results(Job(self.store.root, begin, self.request.only, self._encode()), files):
-            self._take(result)
+        job = Job(self.store.root, begin, self.request.only, self._encode())
+        died = False
+        with closing(self._results(job, files)) as results:
+            for result in results:
+                self._take(result)
+                died |= result.died
         if self.request.retire:
             self._retire(batch, begin)
         if fsio.exists(self.journals.path(batch)):
             self.report.batch = batch
+            if died and self.journals.read(batch).unsettled():
+                return self.report  # without an end: the next run settles what the dead process left
             failures = [{"t": "failed", **entry} for entry in self.report.failed]
             self.journals.append(batch, [*failures, {"t": "end", "time": now()}])
         return self.report
@@ -223,7 +234,7 @@ class _Run:
     def _encode(self) -> Encode | None:
         return self.sink.encode if self.sink else None
 
-    def _results(self, job: Job, files: Sequence[Candidate]) -> Iterator[Result]:
+    def _results(self, job: Job, files: Sequence[Candidate]) -> Generator[Result, None, None]:
         """Results of all groups. The largest files come first, so that the processes finish together."""
         first = 1 + max(self.resumed.sources, default=0) if self.resumed else 1
         size = sum(candidate.stat.size for candidate in files)

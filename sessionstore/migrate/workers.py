@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,15 @@ class Result:
     group: Group
     outcomes: list[Outcome]
     spool: str | None
-    error: errors.SessionstoreError | None = None
+    failure: tuple[type[errors.SessionstoreError], dict[str, Any]] | None = None
+    """what made the whole group fail, in a form that crosses process borders"""
+    died: bool = False
+    """whether the process that did it was killed, so that nobody knows how far it came"""
+
+    @property
+    def error(self) -> errors.SessionstoreError | None:
+        """The error of the store that made the whole group fail."""
+        return self.failure[0](**self.failure[1]) if self.failure else None
 
 
 def groups(files: Iterable[tuple[int, Candidate]], limit: int) -> Iterator[Group]:
@@ -89,15 +98,17 @@ def do_group(store: Store, job: Job, group: Group) -> Result:
     path = store.temp.name() + ".spool" if job.encode else None
     outcomes: list[Outcome] = []
     try:
-        if path is None or job.encode is None:
-            _do_files(store, job, group, None, outcomes)
-        else:
-            with open(path, "x+b") as file:
-                _do_files(store, job, group, Spool(file, job.encode), outcomes)
+        with store.writing():  # also by the worker itself: it may outlive the process that started it
+            if path is None or job.encode is None:
+                _do_files(store, job, group, None, outcomes)
+            else:
+                with open(path, "x+b") as file:
+                    _do_files(store, job, group, Spool(file, job.encode), outcomes)
     except errors.SessionstoreError as error:
-        return Result(group, outcomes, path, error)
-    except OSError as error:
-        return Result(group, outcomes, path, fsio.failure(error, path or store.root))
+        return Result(group, outcomes, path, (type(error), error.fields))
+    except OSError as caught:
+        refused = fsio.failure(caught, path or store.root)
+        return Result(group, outcomes, path, (type(refused), refused.fields))
     return Result(group, outcomes, path)
 
 
@@ -114,7 +125,7 @@ def _do_files(store: Store, job: Job, group: Group, spool: Spool | None, outcome
     outcomes += commit_group(store, job.begin, intakes, flush, spool)
 
 
-def run_groups(store: Store, job: Job, todo: Sequence[Group], jobs: int) -> Iterator[Result]:
+def run_groups(store: Store, job: Job, todo: Sequence[Group], jobs: int) -> Generator[Result, None, None]:
     """Do all groups, with up to `jobs` worker processes; results come as they are finished."""
     if jobs <= 1 or sum(group.bytes for group in todo) < SMALL:
         for group in todo:
@@ -127,15 +138,9 @@ def run_groups(store: Store, job: Job, todo: Sequence[Group], jobs: int) -> Iter
     waiting = list(reversed(todo))
     busy: dict[Connection, tuple[Any, Group]] = {}
     try:
-        for _ in range(min(jobs, len(todo))):
-            ours, theirs = context.Pipe()
-            inherited = [*busy, ours] if context.get_start_method() == "fork" else []
-            worker = context.Process(target=_work, args=(theirs, job, inherited), daemon=True)
-            worker.start()
-            theirs.close()
-            busy[ours] = (worker, group := waiting.pop())
-            ours.send(group)
-        while busy:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                _start_worker(context, job, busy, waiting.pop())
             for ready in wait(list(busy)):
                 yield _receive(ready, busy, waiting)  # type: ignore[arg-type]
     finally:
@@ -145,6 +150,21 @@ def run_groups(store: Store, job: Job, todo: Sequence[Group], jobs: int) -> Iter
             worker.join()
 
 
+def _start_worker(context: Any, job: Job, busy: dict[Connection, tuple[Any, Group]], group: Group) -> None:
+    ours, theirs = context.Pipe()
+    inherited = [*busy, ours] if context.get_start_method() == "fork" else []
+    worker = context.Process(target=_work, args=(theirs, job, inherited), daemon=True)
+    worker.start()
+    theirs.close()
+    busy[ours] = (worker, group)
+    _hand_out(ours, group)
+
+
+def _hand_out(connection: Connection, group: Group) -> None:
+    with suppress(OSError):  # of a worker that has died: receiving from it will tell
+        connection.send(group)
+
+
 def _receive(ready: Connection, busy: dict[Connection, tuple[Any, Group]], waiting: list[Group]) -> Result:
     worker, group = busy[ready]
     try:
@@ -152,12 +172,13 @@ def _receive(ready: Connection, busy: dict[Connection, tuple[Any, Group]], waiti
         assert isinstance(result, Result)
     except (EOFError, OSError):
         del busy[ready]
+        ready.close()
         worker.join()
         reason = "the process that was reading it died; run the migration again"
-        return Result(group, [Outcome(candidate.path, reason=reason) for _, candidate in group.files], None)
+        return Result(group, [Outcome(candidate.path, reason=reason) for _, candidate in group.files], None, died=True)
     if waiting:
         busy[ready] = (worker, waiting.pop())
-        ready.send(busy[ready][1])
+        _hand_out(ready, busy[ready][1])
     else:
         del busy[ready]
         ready.close()

@@ -1,0 +1,259 @@
+"""Erasing one session for good, wherever the store still has anything of it.
+
+Steps, each of which can be repeated after a kill:
+  1. a tombstone note, without content, so that nothing brings the session back   the session is there, unlisted by
+                                                                                  importers
+  2. its revisions are removed                                                    objects that nothing refers to
+  3. objects that nothing else needs are removed, out of the trash and the quarantine too, and with them whatever was
+     garbage before: it may be an earlier state of this very session               fewer of them
+  4. its superseded and damaged revisions, its notes, its links in `views/`        -
+  5. journals: batches no longer list it, nor keep what they noted to go on with its source
+  6. a journal of its own says that it was purged                                  -
+
+Journals are only ever appended to, but here: what an importer keeps to go on with a growing file quotes the session.
+Their paths and hashes stay. Objects that another session needs as well stay, and the report names them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sessionstore import canonical, checks, errors, fsio, layout, notes, objects
+from sessionstore.closure import Reference, objects_of
+from sessionstore.gc import sweep_temp
+from sessionstore.journal import Journals, Line, now
+from sessionstore.store import Store, parse_document
+
+_NAMES = re.compile(rb"[0-9a-f]{64}")
+
+
+@dataclass(slots=True)
+class Purged:
+    """What a purge has removed: counts of files, and the objects that stay because other sessions need them."""
+
+    key: str
+    batch: str = ""
+    revisions: int = 0
+    notes: int = 0
+    objects: int = 0
+    bytes: int = 0
+    journals: int = 0
+    views: int = 0
+    shared: dict[Reference, list[str]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that `purge --json` prints."""
+        shared = [
+            {"object": name, "kind": kind, "sessions": keys} for (name, kind), keys in sorted(self.shared.items())
+        ]
+        counts = {name: getattr(self, name) for name in ("revisions", "notes", "objects", "bytes", "journals", "views")}
+        return {"key": self.key, "batch": self.batch, **counts, "shared": shared}
+
+
+@dataclass(slots=True)
+class _Needs:
+    """Who needs which objects."""
+
+    key: str
+    paths: list[str] = field(default_factory=list)
+    """revisions of the session, and copies of them"""
+    own: set[Reference] = field(default_factory=set)
+    others: dict[Reference, set[str]] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
+    """SHA-256 of retired files that held nothing but the session"""
+
+    def take(self, references: set[Reference], keys: set[str]) -> None:
+        """Add what the sessions `keys` (none: a file without sessions) need."""
+        if self.key in keys:
+            self.own |= references
+        if keys != {self.key}:
+            for reference in references:
+                self.others.setdefault(reference, set()).update(keys - {self.key})
+
+
+def purge(store: Store, key: str, *, reason: str | None = None) -> Purged:
+    """Erase a session. The caller removes it from the index. Raises `NotFound` when there is nothing of it, `Busy`,
+    `LocksUnavailable`, `ReadFailed` when it cannot be told what other sessions need."""
+    result = Purged(key)
+    with store.exclusively("purge"):
+        needs = _needs(store, key)
+        tombstone = notes.notes_of(store, key).get(notes.TOMBSTONE)
+        if not needs.paths and not notes.names_of(store, key):
+            raise errors.NotFound(name=key)
+        if tombstone is None or reason is not None:
+            notes.write_note(store, key, notes.TOMBSTONE, {"time": now(), "reason": reason})
+        flush = fsio.Flush()
+        for path in sorted(needs.paths, key=lambda path: not path.startswith("sessions/")):
+            result.revisions += fsio.remove(f"{store.root}/{path}", flush)
+        flush.close()
+        result.shared = {ref: sorted(needs.others[ref]) for ref in needs.own & needs.others.keys()}
+        _remove_objects(store, needs, result, flush)
+        result.notes = _remove_notes(store, key, flush)
+        result.views = _remove_views(store, key, flush)
+        flush.close()
+        sweep_temp(store)
+        result.journals = _scrub_journals(store, key, needs.retired)
+        result.batch = _tell(store, key)
+    return result
+
+
+def _stem(key: str) -> str:
+    return f"{layout.fanout(key)}/{layout.slug(key)}"
+
+
+def _documents(store: Store, key: str) -> Iterator[tuple[str, str]]:
+    """(path, stem) of every revision anywhere in the store, and of files beside this session's that are named after
+    them, as sync tools make copies."""
+    folders = ["sessions"]
+    folders += [f"trash/{name}/{part}" for name in fsio.names(f"{store.root}/trash") for part in ("sessions", "undone")]
+    folders += [f"quarantine/{name}/sessions" for name in fsio.names(f"{store.root}/quarantine")]
+    stem = _stem(key)
+    for folder in folders:
+        for name in fsio.walk(f"{store.root}/{folder}", 1):
+            if layout.is_document_name(name):
+                yield f"{folder}/{name}", layout.split_name(name)[0]
+            elif name.startswith(f"{stem}."):
+                yield f"{folder}/{name}", stem
+
+
+def _needs(store: Store, key: str) -> _Needs:
+    needs, stem = _Needs(key), _stem(key)
+    for path, whose in _documents(store, key):
+        references, found = _references(store, path)
+        if whose == stem or found == key:
+            needs.paths.append(path)
+            needs.take(references, {key})
+        else:
+            needs.take(references, {found})
+    for keys, original in _retired(store):
+        needs.take({(chunk["id"], objects.CHUNK) for chunk in original["chunks"]}, keys)
+        if keys == {key}:
+            needs.retired.add(original["sha256"])
+    return needs
+
+
+def _references(store: Store, path: str) -> tuple[set[Reference], str]:
+    """What a revision needs, and its session; of a damaged one, whatever it still names."""
+    data = fsio.read_bytes(f"{store.root}/{path}")
+    try:
+        revision = parse_document("/".join(path.split("/")[-2:]), data)
+        return set(objects_of(store, revision)), revision["key"]
+    except (errors.SessionstoreError, KeyError, TypeError):
+        named = {name.decode() for name in _NAMES.findall(data)}
+        return {(name, kind) for name in named for kind in objects.KINDS}, checks.key_in(data) or path
+
+
+def _retired(store: Store) -> Iterator[tuple[set[str], dict[str, Any]]]:
+    """(keys of the sessions in it, original) of every file of which the store has the only copy."""
+    batches = Journals(store.root).all()
+    keys: dict[str, set[str]] = {}
+    for batch in batches:
+        for line in batch.sources.values():
+            keys.setdefault(line["original"]["sha256"], set()).update(entry["key"] for entry in line["sessions"])
+    for batch in batches:
+        for _, original in checks.retired_originals(batch):
+            yield keys.get(original["sha256"], set()), original
+
+
+def _remove_objects(store: Store, needs: _Needs, result: Purged, flush: fsio.Flush) -> None:
+    folders = ["objects"]
+    folders += [f"{place}/{name}/objects" for place in ("trash", "quarantine") for name in _folders(store, place)]
+    for folder in folders:
+        for name in fsio.walk(f"{store.root}/{folder}", 1):
+            reference = objects.parse_name(name)
+            if reference is None or reference in needs.others:
+                continue
+            path = f"{store.root}/{folder}/{name}"
+            size = os.path.getsize(path)
+            if fsio.remove(path, flush):
+                result.objects += 1
+                result.bytes += size
+    flush.close()
+
+
+def _folders(store: Store, place: str) -> list[str]:
+    return sorted(filter(layout.is_ulid, fsio.names(f"{store.root}/{place}")))
+
+
+def _remove_notes(store: Store, key: str, flush: fsio.Flush) -> int:
+    """Remove every note on the session but its tombstone."""
+    kept = {name for name in notes.names_of(store, key) if _is_tombstone(store, name)}
+    places = [f"notes/{name}" for name in notes.names_of(store, key) if name not in kept]
+    for folder in _folders(store, "quarantine"):
+        root = f"quarantine/{folder}/notes"
+        found = fsio.walk(f"{store.root}/{root}", 1)
+        places += [f"{root}/{name}" for name in found if layout.split_name(name)[0] == _stem(key)]
+    return sum(fsio.remove(f"{store.root}/{path}", flush) for path in places)
+
+
+def _is_tombstone(store: Store, name: str) -> bool:
+    try:
+        return bool(store.load_note(name).get("field") == notes.TOMBSTONE)
+    except errors.SessionstoreError:
+        return False
+
+
+def _remove_views(store: Store, key: str, flush: fsio.Flush) -> int:
+    """Remove the session from `views/`: a hard link there would keep its revision."""
+    mine = re.compile(re.escape(layout.slug(key)) + r"(\.[0-9a-f]{12})?\.json")
+    found = [name for name in fsio.walk(f"{store.root}/views", 2) if mine.fullmatch(name.rpartition("/")[2])]
+    return sum(fsio.remove(f"{store.root}/views/{name}", flush) for name in found)
+
+
+def _scrub_journals(store: Store, key: str, retired: set[str]) -> int:
+    """Take the session out of every journal; returns how many were changed. What was retired goes first, because
+    whose it was can only be told while batches still list the session."""
+
+    def without_retired(raw: bytes) -> bytes:
+        line = _line(raw)
+        return b"" if line.get("t") == "retire" and line["original"]["sha256"] in retired else raw
+
+    def without_session(raw: bytes) -> bytes:
+        line = _line(raw)
+        if not line:
+            return b"" if layout.slug(key).encode() in raw or canonical.dumps(key)[1:-1] in raw else raw
+        if line.get("t") != "source" or not any(entry["key"] == key for entry in line["sessions"]):
+            return raw
+        kept = [entry for entry in line["sessions"] if entry["key"] != key]
+        return canonical.line({**line, "sessions": kept, "resume": None})
+
+    changed = _rewrite(store, without_retired) if retired else set()
+    return len(changed | _rewrite(store, without_session))
+
+
+def _line(raw: bytes) -> Line:
+    """A journal's line; empty when it is damaged or torn."""
+    try:
+        line = canonical.loads(raw)
+    except ValueError:
+        return {}
+    return line if isinstance(line, dict) else {}
+
+
+def _rewrite(store: Store, change: Callable[[bytes], bytes]) -> set[str]:
+    """Put every journal through `change`, line by line; returns which ones that has changed."""
+    changed = set()
+    places = [f"batches/{name}.jsonl" for name in Journals(store.root).ids()]
+    for folder in _folders(store, "quarantine"):
+        root = f"quarantine/{folder}/batches"
+        places += [f"{root}/{name}" for name in fsio.names(f"{store.root}/{root}")]
+    for path in places:
+        data = fsio.read_bytes(f"{store.root}/{path}")
+        rewritten = b"".join(map(change, data.splitlines(keepends=True)))
+        if rewritten != data:
+            fsio.replace(store.temp, f"{store.root}/{path}", rewritten)
+            changed.add(path)
+    return changed
+
+
+def _tell(store: Store, key: str) -> str:
+    """Write the journal of the purge; returns the name of its batch."""
+    batch, time = layout.ulid(), now()
+    begin = {"t": "begin", "v": 1, "batch": batch, "time": time, "request": {"purge": key}}
+    lines = [{"t": "purged", "key": key, "time": time}, {"t": "end", "time": time}]
+    Journals(store.root).append(batch, lines, begin=begin)
+    return batch
