@@ -149,6 +149,12 @@ class Journals:
         fsio.append(path, data, after_torn=b"\n" + _TORN + b"\n", durable=durable)
 
 
+def files_of(line: Line) -> list[Line]:
+    """The files of a source line, each with `path`, `name`, `stat` and `original`: the source's own file, then its
+    companions."""
+    return [line, *line.get("companions", ())]
+
+
 def _with_exact_path(line: Line) -> Line:
     """A line as it is written: a path that is not text is kept as bytes beside its readable form."""
     path = line.get("path")

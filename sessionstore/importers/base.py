@@ -16,11 +16,14 @@ Every importer module reads the same way: where the format lives (`places`), how
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sessionstore.importers import material
+from sessionstore.importers.material import Archive, Companion, Database
 from sessionstore.importers.parsing import FLAGS, Unparsable, parse
 
 Message = dict[str, Any]
@@ -57,17 +60,53 @@ class Head:
     """The beginning of a file, for recognising its format by content.
 
     `name` is the file's path, with `/` separators: a hint only. `data` is its beginning, already decompressed;
-    `whole` tells whether that is everything, `first` are the file's first bytes as they lie on disk.
+    `whole` tells whether that is everything, `first` are the file's first bytes as they lie on disk, `path` is where
+    its content can be looked at when it is a database or an archive (never by an importer itself).
     """
 
     def __init__(
-        self, name: str, data: bytes, whole: bool, load: Callable[[], bytes] | None = None, first: bytes = b""
+        self,
+        name: str,
+        data: bytes,
+        whole: bool,
+        load: Callable[[], bytes] | None = None,
+        first: bytes = b"",
+        path: str | None = None,
     ) -> None:
         self.name = name
         self.data = data
         self.whole = whole
         self._load = load
         self.first = first
+        self._path = path
+
+    @cached_property
+    def tables(self) -> dict[str, frozenset[str]]:
+        """Of a SQLite database the columns of every plain table, by table; else empty. Raises `Unparsable` for a
+        damaged database."""
+        if not self.data.startswith(material.SQLITE) or self._path is None:
+            return {}
+        with Database(self._path, immutable=True) as database:
+            return database.tables
+
+    @cached_property
+    def members(self) -> list[str]:
+        """Of a zip file the names of its members; else empty. Raises `Unparsable` for a damaged archive."""
+        if not self.data.startswith(material.ZIP) or self._path is None:
+            return []
+        with Archive(self._path) as archive:
+            return list(archive.members)
+
+    def member(self, name: str) -> Head:
+        """The beginning of a member of a zip file. Raises `Unparsable`."""
+        assert self._path is not None
+        data = b""
+        with Archive(self._path) as archive:
+            for block in archive.blocks(name):
+                data += block
+                if len(data) > HEAD:
+                    break
+        return Head(name, data[:HEAD], len(data) <= HEAD)
 
     def load(self) -> bytes:
         """The whole file, decompressed."""
@@ -169,6 +208,10 @@ class Source:
     end of an earlier read of the same, since grown source) the blocks start where that read stopped; `records`
     then goes on counting and the importer goes on from `resumed`. An importer that can go on sets `resume` to
     plain JSON data before its generator ends; one that must start over leaves it None.
+
+    What the blocks are is read in one of these ways, once: `records` (one JSON object a line), `document` (one JSON
+    text), `elements` (a JSON array, one element at a time), `database` (SQLite), `archive` (zip). `companions` are the
+    files that belong to this one, by their path relative to its directory: see `Importer.companions`.
     """
 
     def __init__(
@@ -180,6 +223,8 @@ class Source:
         account: Account | None = None,
         resumed: dict[str, Any] | None = None,
         file_issues: Mapping[str, tuple[int, str | None]] | None = None,
+        companions: Mapping[str, Companion] | None = None,
+        copied: Callable[[Source], AbstractContextManager[str]] | None = None,
     ) -> None:
         self.name = name
         self.size = size
@@ -192,11 +237,17 @@ class Source:
         """Bytes of an unfinished last line: a later read starts again at its beginning."""
         self.file_issues: dict[str, tuple[int, str | None]] = dict(file_issues or {})
         """Issues of the file rather than of one session: code to (how often, note)."""
+        self.companions: dict[str, Companion] = dict(companions or {})
+        self._copied = copied or material.copied
 
     @classmethod
-    def of(cls, data: bytes, name: str = "") -> Source:
-        """A source of bytes in memory."""
-        return cls(name, [data], size=len(data))
+    def of(cls, data: bytes, name: str = "", companions: Mapping[str, bytes] | None = None) -> Source:
+        """A source of bytes in memory, and companions likewise."""
+        beside = {
+            other: Companion(other, len(content), lambda content=content: [content])  # type: ignore[misc]
+            for other, content in (companions or {}).items()
+        }
+        return cls(name, [data], size=len(data), companions=beside)
 
     def draft(self, native_id: str) -> Draft:
         """A new session found in this source."""
@@ -285,10 +336,38 @@ class Source:
         data = b"".join(self.blocks)
         if len(data) > MAX_DOCUMENT:
             raise Unparsable(f"{len(data)} bytes are over the limit of {MAX_DOCUMENT} for one document")
-        value, flags = parse(self._start(data))
+        return self.parsed(self._start(data))
+
+    def parsed(self, raw: bytes) -> Any:
+        """One JSON text; what could not be taken over exactly becomes an issue of the file. Raises `Unparsable`."""
+        value, flags = parse(raw)
         for flag in flags:
             self.note(flag)
         return value
+
+    def elements(self, blocks: Iterable[bytes] | None = None) -> Iterator[Any]:
+        """The elements of the source's (or the given blocks') top-level JSON array, parsed one at a time, each counted
+        as a record; a source that is one other JSON text is one element. Elements that cannot be parsed are rejected
+        here with their reason. Raises `Unparsable` when nothing can be read at all."""
+        for raw in material.elements(self.blocks if blocks is None else blocks):
+            self.account.records += 1
+            try:
+                yield self.parsed(raw)
+            except Unparsable as error:
+                self._unparsable(str(error))
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """The source as a SQLite database: a private copy, with its write-ahead log if it has one. Raises
+        `Unparsable`."""
+        with self._copied(self) as path, Database(path) as database:
+            yield database
+
+    @contextmanager
+    def archive(self) -> Iterator[Archive]:
+        """The source as a zip file. Raises `Unparsable`."""
+        with self._copied(self) as path, Archive(path) as archive:
+            yield archive
 
     def _start(self, raw: bytes) -> bytes:
         text = _without_bom(raw)
@@ -329,7 +408,18 @@ class Importer:
     window: ClassVar[int | None] = None
     """How many non-system messages the source keeps when it keeps only the latest, else None."""
     by_line: ClassVar[bool] = True
-    """True for files of one record a line that only grow; False for documents that are rewritten."""
+    """True for files of one record a line that only grow; False for everything that is rewritten."""
+    container: ClassVar[bool] = False
+    """True when one source holds many sessions (an export, a database): a new state of it is no new state of those
+    sessions in it that have not changed."""
+    turns: ClassVar[bool] = False
+    """True when a source holds some turns of a session and other sources the others: they are joined, by time."""
+    leads: ClassVar[tuple[str, ...]] = ()
+    """File-name patterns of the file that stands for several that are one source, the best first: the first pattern
+    that a file of the directory fits names the lead. Only with `companions`."""
+    companions: ClassVar[tuple[str, ...]] = ()
+    """Path patterns (`fnmatch` for each step, relative to the lead's directory, `..` allowed as the first step) of the
+    files that belong to the lead. A database's write-ahead log always does."""
 
     def places(self, machine: Machine) -> Iterable[Place]:
         """Where this format lives on Linux, macOS and Windows."""
