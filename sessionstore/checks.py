@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ import zstandard
 
 from sessionstore import canonical, errors, fsio, layout, objects
 from sessionstore.closure import Reference
-from sessionstore.journal import Batch
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 KNOWN = frozenset({layout.MARKER, "views", *layout.DIRECTORIES})
@@ -198,9 +197,8 @@ def is_message(message: Any) -> bool:
     )
 
 
-def adds_up(original: dict[str, Any]) -> bool:
+def adds_up(original: Mapping[str, Any], chunks: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an original's chunks are as long together as it is; an only chunk is the original."""
-    chunks = original["chunks"]
     if sum(chunk["bytes"] for chunk in chunks) != original["bytes"]:
         return False
     return len(chunks) != 1 or bool(chunks[0]["id"] == original["sha256"])
@@ -262,16 +260,6 @@ def _bare(lines: Sequence[bytes]) -> list[tuple[str, bytes]]:
         message.pop("id", None)
         bare.append((message.get("role", ""), canonical.dumps(message)))
     return bare
-
-
-def retired_originals(batch: Batch) -> Iterator[tuple[set[str], dict[str, Any]]]:
-    """(keys of the sessions in it, original) of each file that a batch removed after storing it: the store's copy is
-    the only one, also when no session was found in it."""
-    if batch.undone:
-        return
-    for path, entry in batch.retire.items():
-        lines = [line for line in batch.live if line["path"] == path]
-        yield {session["key"] for line in lines for session in line["sessions"]}, entry["original"]
 
 
 # -- what lies where ---------------------------------------------------------------------------------------------------

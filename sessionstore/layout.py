@@ -82,11 +82,13 @@ _last_ulid = (0, 0)
 _ulid_lock = threading.Lock()
 
 
-def ulid(now_ms: int | None = None) -> str:
-    """A new ULID: 26 characters that sort by time, monotonic inside one process even when the clock jumps back.
+def ulid(now_ms: int | None = None, after: str | None = None) -> str:
+    """A new ULID: 26 characters that sort by time, monotonic inside one process even when the clock jumps back, and
+    after the ULID `after`.
     Source: the ULID specification (48 bits of milliseconds, 80 random bits, Crockford base 32)."""
     global _last_ulid
     with _ulid_lock:
+        _last_ulid = max(_last_ulid, divmod(_ulid_number(after), 1 << 80) if after else _last_ulid)
         stamp, noise = now_ms if now_ms is not None else time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
         if stamp <= _last_ulid[0]:
             stamp, noise = _last_ulid[0], _last_ulid[1] + 1
@@ -96,6 +98,18 @@ def ulid(now_ms: int | None = None) -> str:
         number, digit = divmod(number, 32)
         text = _CROCKFORD[digit] + text
     return text
+
+
+def ulid_milliseconds(text: str) -> int:
+    """The time in a ULID."""
+    return _ulid_number(text) >> 80
+
+
+def _ulid_number(text: str) -> int:
+    number = 0
+    for digit in text:
+        number = number * 32 + _CROCKFORD.index(digit)
+    return number
 
 
 def is_ulid(text: str) -> bool:

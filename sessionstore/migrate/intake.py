@@ -101,6 +101,13 @@ class Intake:
     racy: bool
     hash_state: str | None
     """what hashing goes on from when a long file grows"""
+    companions: list[Line] = field(default_factory=list)
+    """the other files of the source, each with `path`, `name`, `stat` and `original`"""
+
+    @property
+    def originals(self) -> list[dict[str, Any]]:
+        """The originals of all files: the source's own, then its companions', each with its `name`."""
+        return [self.original, *({**file["original"], "name": file["name"]} for file in self.companions)]
 
 
 def take_in(
