@@ -83,6 +83,7 @@ class Batch:
         if "path_bytes" in line:
             line["path"] = os.fsdecode(bytes.fromhex(line["path_bytes"]))
         if kind == "source":
+            _check_source(line)
             self.sources[line["n"]] = line
         elif kind == "commit":
             self.committed.update(line["n"])
@@ -168,6 +169,14 @@ def files_of(line: Line) -> list[Line]:
     """The files of a source line, each with `path`, `name`, `stat` and `original`: the source's own file, then its
     companions."""
     return [line, *line.get("companions", ())]
+
+
+def _check_source(line: Line) -> None:
+    """Raises `KeyError` or `TypeError` for a source line that lacks what others rely on."""
+    for file in files_of(line):
+        original = file["original"]
+        _ = file["path"], original["sha256"], original["bytes"], [(one["id"], one["bytes"]) for one in original["chunks"]]
+    _ = [(session["key"], session["revision"]) for session in line["sessions"]]
 
 
 def _with_exact_path(line: Line) -> Line:

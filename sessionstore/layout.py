@@ -88,12 +88,13 @@ def ulid(now_ms: int | None = None, after: str | None = None) -> str:
     Source: the ULID specification (48 bits of milliseconds, 80 random bits, Crockford base 32)."""
     global _last_ulid
     with _ulid_lock:
-        _last_ulid = max(_last_ulid, divmod(_ulid_number(after), 1 << 80) if after else _last_ulid)
         stamp, noise = now_ms if now_ms is not None else time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
         if stamp <= _last_ulid[0]:
             stamp, noise = _last_ulid[0], _last_ulid[1] + 1
         _last_ulid = (stamp, noise)
     number, text = stamp << 80 | noise, ""
+    if after and number <= (bound := _ulid_number(after)):
+        number = bound + 1 + int.from_bytes(os.urandom(8))
     for _ in range(26):
         number, digit = divmod(number, 32)
         text = _CROCKFORD[digit] + text

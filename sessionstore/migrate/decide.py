@@ -247,8 +247,13 @@ def _over(known: Mapping[str, Any], stated: Mapping[str, Any]) -> Revision:
 def _together(head: Revision, shown: Revision) -> Revision:
     """What is said of a session by a head and by a source of other turns of it: what began earlier counts, so that the
     order in which the sources come does not."""
-    first, second = sorted((head, shown), key=lambda one: _instant_or_last(one.get("created_at")))
-    fields = _over(_taken_over(second), _taken_over(first))
+    began, other = (_instant_or_last(one.get("created_at")) for one in (head, shown))
+    first, second = (head, shown) if began <= other else (shown, head)
+    fields, later = _taken_over(first), _taken_over(second)
+    for name, value in later.items():
+        if began == other and name in fields:
+            fields[name] = min(fields[name], value, key=canonical.dumps)
+    fields = _over(later, fields)
     latest = max((head, shown), key=lambda one: joining.instant(one.get("updated_at")) or joining.NEVER)
     if latest.get("updated_at"):
         fields["updated_at"] = latest["updated_at"]

@@ -165,14 +165,15 @@ def test_nothing_is_removed_when_the_copy_in_the_store_is_damaged(store: Store, 
     assert "not removed" in report.failed[0]["reason"]
 
 
-def test_nothing_is_removed_when_its_session_is_no_longer_in_the_store(store: Store, tmp_path: Path) -> None:
+def test_a_source_whose_session_is_no_longer_in_the_store_is_read_again_before_it_is_removed(store: Store, tmp_path: Path) -> None:
     path = write(support.claude_path(tmp_path, 1), support.claude(1, 30))
     support.rest()
     run(store, path)
     [name] = store.revision_names()
     Path(store.root, "sessions", name).unlink()
     report = run(store, path, retire=True)
-    assert (report.retired, path.exists()) == (0, True)
+    assert (report.retired, report.skipped, path.exists()) == (1, 0, False)
+    assert support.only_head(store)["counts"]["messages"] == 30
 
 
 def test_rejected_and_failed_sources_are_never_removed(store: Store, tmp_path: Path) -> None:
@@ -236,4 +237,4 @@ def test_a_name_that_is_not_text_is_removed_and_given_back(store: Store, tmp_pat
 def test_what_was_removed_is_in_the_journal_before_it_is_gone(store: Store, tmp_path: Path) -> None:
     files = sources(tmp_path)
     batch = Journals(store.root).read(str(run(store, tmp_path, retire=True).batch))
-    assert set(batch.retire) == {str(path) for path in files}
+    assert {path for path, _ in batch.retire} == {str(path) for path in files}

@@ -16,6 +16,7 @@ import pytest
 from sessionstore import canonical, checks, errors, layout, objects
 from sessionstore.checks import KINDS, Report
 from sessionstore.compact import compact
+from sessionstore.gc import gc
 from sessionstore.importers import all_importers
 from sessionstore.importers.base import Draft, Message, Source
 from sessionstore.importers.kimi import Kimi
@@ -252,6 +253,10 @@ def test_damage_that_only_a_rollback_would_meet_is_a_warning(store: Store, tmp_p
     old = json.loads(at(store, superseded[0]).read_bytes())["originals"][0]["chunks"][0]["id"]
     chunk = store.objects.find(old, objects.CHUNK)
     assert chunk is not None
+    before = flip(Path(chunk), 30)
+    assert [(entry.kind, entry.sessions != ()) for entry in verify(store).damage] == [("object-corrupt", True)]
+    Path(chunk).write_bytes(before)
+    assert gc(store, superseded_originals=True).given_up == 1
     for target in (superseded[0], os.path.relpath(chunk, store.root)):
         before = flip(at(store, target), 30)
         report = verify(store)
