@@ -218,8 +218,8 @@ class Store:
         given = {"source": source, "native_id": native, **(fields or {})}
         with self.writing(), self.sessions_locked([key]):
             composer = Composer(self.objects)
-            for message in messages:
-                composer.add(canonical.clean(message))
+            for message in _checked(messages):
+                composer.add(message)
             revision = composer.finish(key, given)
             superseded = [head for head in self.heads(key) if self.extends(revision, head)]
             if superseded:
@@ -235,8 +235,8 @@ class Store:
             if not heads:
                 raise errors.NotFound(name=key)
             composer = Composer(self.objects, base=heads[0])
-            for message in messages:
-                composer.add(canonical.clean(message))
+            for message in _checked(messages):
+                composer.add(message)
             return self._commit(composer.finish(key, {**carried(heads[0]), **(fields or {})}))
 
     def _commit(self, revision: Revision) -> str:
@@ -258,6 +258,23 @@ class Store:
             if not is_history and self.extends(revision, old) and _has_all(revision, old):
                 fsio.remove(f"{self.root}/sessions/{old['_name']}")
         return name
+
+
+def _checked(messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Messages that a program gives, in the form that can be stored. Raises `UsageError` for what is no message."""
+    from pydantic import ValidationError
+
+    from sessionstore.models import Message
+
+    for number, message in enumerate(messages, 1):
+        cleaned = canonical.clean(message)
+        try:
+            Message.model_validate(cleaned)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(step) for step in first["loc"]) or "it"
+            raise errors.UsageError(reason=f"message {number} is none: {where}: {first['msg']}") from None
+        yield cleaned
 
 
 _DERIVED = {"format", "v", "key", "pages", "messages", "counts", "models", "usage", "blobs", "parents", "updated_at"}
