@@ -175,7 +175,12 @@ def _check_source(line: Line) -> None:
     """Raises `KeyError` or `TypeError` for a source line that lacks what others rely on."""
     for file in files_of(line):
         original = file["original"]
-        _ = file["path"], original["sha256"], original["bytes"], [(one["id"], one["bytes"]) for one in original["chunks"]]
+        _ = (
+            file["path"],
+            original["sha256"],
+            original["bytes"],
+            [(one["id"], one["bytes"]) for one in original["chunks"]],
+        )
     _ = [(session["key"], session["revision"]) for session in line["sessions"]]
 
 

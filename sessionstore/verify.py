@@ -102,6 +102,7 @@ class _Verification:
         self.stated: list[_Stated] = []
         self.pages: dict[str, tuple[int, dict[str, int]]] = {}
         """of pages that were read and are sound: how many messages, and how many of each role"""
+        self.originals: set[str] = set()
         self.kept: list[Kept] = []
         """the originals that batches keep"""
         self.damaged: set[Reference] = set()
@@ -137,7 +138,7 @@ class _Verification:
             except errors.RevisionCorrupt:
                 self._broken(folder, name, kind, data)
             else:
-                self.report.checked["bytes"] += len(data)
+                self.report.counts["bytes"] += len(data)
                 self.keys[stem] = document["key"]
                 yield name, document
 
@@ -159,16 +160,14 @@ class _Verification:
 
     def revisions(self) -> None:
         """Every revision: its bytes, what it refers to, and what it states as far as that needs no page."""
-        originals: set[str] = set()
         for name, revision in self._documents("sessions", "revision-corrupt"):
-            self.report.checked["revisions"] += 1
+            self.report.counts["revisions"] += 1
             try:
                 self._refer(revision)
                 self._state(f"sessions/{name}", revision)
-                originals.update(entry["sha256"] for entry in revision.get("originals", ()))
+                self.originals.update(entry["sha256"] for entry in revision.get("originals", ()))
             except (KeyError, TypeError, AttributeError, ValueError):
                 self.report.add(f"sessions/{name}", "revision-corrupt", [revision["key"]])
-        self.report.checked["originals"] = len(originals)
 
     def _refer(self, revision: Revision) -> None:
         """Take note of the objects that a revision needs, and how long they are."""
@@ -224,7 +223,7 @@ class _Verification:
     def notes(self) -> None:
         """Every note."""
         for name, note in self._documents("notes", "note-corrupt"):
-            self.report.checked["notes"] += 1
+            self.report.counts["notes"] += 1
             if not notes.is_note(note):
                 self.report.add(f"notes/{name}", "note-corrupt", [note["key"]])
 
@@ -237,10 +236,10 @@ class _Verification:
         batches: list[Batch] = []
         for name in journals.ids():
             path = f"batches/{name}.jsonl"
-            self.report.checked["batches"] += 1
+            self.report.counts["batches"] += 1
             try:
                 data = fsio.read_bytes(journals.path(name))
-                self.report.checked["bytes"] += len(data)
+                self.report.counts["bytes"] += len(data)
                 batch = journals.read(name)
                 self._batch(batch, stored)
                 sound = checks.is_canonical(data) and batch.committed <= batch.sources.keys()
@@ -282,6 +281,8 @@ class _Verification:
                 self.report.add(f"batches/{kept.batch}.jsonl", "journal-corrupt")
             else:
                 self.kept.append(kept)
+                self.originals.add(kept.original["sha256"])
+        self.report.counts["originals"] = len(self.originals)
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
@@ -301,8 +302,8 @@ class _Verification:
                 progress.advance(1, self.sizes.get(reference, 0) if reference not in files else 0)
             files.add(reference)
         needed = self.users.keys() | self.for_rollback.keys()
-        self.report.checked["objects"] = len(files)
-        self.report.checked["orphans"] = len(files - needed)
+        self.report.counts["objects"] = len(files)
+        self.report.counts["orphans"] = len(files - needed)
         for path, reference, fault in suspects:
             self._judge(path, reference, fault, files)
         for reference in needed - files:
@@ -320,7 +321,7 @@ class _Verification:
             return None
         except (errors.ReadFailed, OSError):
             return "unreadable"
-        self.report.checked["bytes"] += len(raw)
+        self.report.counts["bytes"] += len(raw)
         fault, data = checks.check_bytes(raw, name, size, packed=packed)
         if fault is None and kind == objects.PAGE and reference in self.users:
             self._page(path, name, data)

@@ -9,10 +9,12 @@ import click
 
 from sessionstore import errors
 from sessionstore.cli.app import App, command, json_option, note, print_json
+from sessionstore.cli.completion import session_names
 from sessionstore.cli.output import Progress, number, size, table, when
 
 if TYPE_CHECKING:
     from sessionstore.journal import Batch
+    from sessionstore.migrate.originals import Restored
 
 PATHS = click.Path(path_type=str)
 LEAST = 6
@@ -239,7 +241,7 @@ def rollback_command(app: App, batch: str, as_json: bool) -> None:
 
 
 @command("original", example="sessionstore original @batch --to ./sources")
-@click.argument("name")
+@click.argument("name", shell_complete=session_names)
 @click.option("--to", "target", type=PATHS, help="Write here: a file, or a directory for all files of a source.")
 @click.option("--revision", metavar="REV", help="The originals of this revision instead of the latest.")
 def original_command(app: App, name: str, target: str | None, revision: str | None) -> int:
@@ -255,6 +257,7 @@ def original_command(app: App, name: str, target: str | None, revision: str | No
     from sessionstore.layout import is_ulid
 
     store = app.store()
+    restored: Restored | None
     if name == "@batch" or is_ulid(name.upper()):
         restored = batch_originals(store, find_batch(app, name if name != "@batch" else "@last"), target)
     else:

@@ -93,7 +93,7 @@ def _begins(store: Store, entry: Mapping[str, Any], original: Mapping[str, Any])
             total.update(block)
     except errors.DamageError:
         return False
-    return total.hexdigest() == original["sha256"]
+    return bool(total.hexdigest() == original["sha256"])
 
 
 def of_batch(store: Store, batch_id: str) -> list[Piece]:

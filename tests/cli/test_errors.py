@@ -167,7 +167,10 @@ def test_a_damaged_object_stops_only_what_needs_it(imported: Program, tmp_path: 
     path = imported.store / "objects" / name[:2] / f"{name}.raw.zst"
     path.write_bytes(path.read_bytes()[:-20])
     says(imported("original", key), 3, name)
-    says(imported("original", "@batch", "--to", tmp_path / "tree"), 3, name)
+    partly = imported("original", "@batch", "--to", tmp_path / "tree")
+    assert (partly.code, partly.raw, partly.err.count("\n")) == (5, b"", 2)
+    assert name in partly.err
+    assert sum(path.is_file() for path in (tmp_path / "tree").rglob("*")) == 23
     ok(imported("show", key))
     ok(imported("original", "c0ffee00"))
     found = imported("verify")
@@ -320,7 +323,7 @@ def test_a_full_disk_stops_the_migration_and_with_more_room_it_is_completed(
         limit = {} if mounted else {resource.RLIMIT_FSIZE: 100_000}
         ok(program("init"))
         _full(program("migrate", path, limit=limit))
-        assert ok(program("verify", "--json")).json["checked"]["revisions"] == 0
+        assert ok(program("verify", "--json")).json["counts"]["revisions"] == 0
         assert not mounted or _mounted(disk, "64m", again=True)
         assert ok(program("migrate", path, "--json")).json["outcomes"] == {"new": 1}
         ok(program("verify"))

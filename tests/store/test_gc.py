@@ -218,6 +218,20 @@ def test_a_damaged_revision_in_quarantine_keeps_what_it_still_names(store: Store
     assert files(store, "objects") != []
 
 
+def test_a_damaged_journal_in_quarantine_keeps_what_it_still_names(store: Store, tmp_path: Path) -> None:
+    path = support.write(support.kimi_path(tmp_path), support.kimi(["a", "b"]))
+    support.run(store, path)
+    support.rest()
+    support.write(path, support.kimi(["a", "b", "c"]))
+    first = Journals(store.root).ids()[0]
+    support.run(store, path)
+    journal = at(store, f"batches/{first}.jsonl")
+    journal.write_bytes(b"?" + journal.read_bytes()[1:])
+    repair(store, verify(store))
+    assert files(store, "batches") != [] != files(store, "quarantine")
+    assert gc(store, now=time.time() + LATER).swept == 0
+
+
 # -- when it refuses ---------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +324,7 @@ def test_a_kill_at_any_step_leaves_a_sound_store_and_the_next_run_finishes(store
         assert verify(copy).ok
         support.assert_closed(copy)
         gc(copy, now=later)
-        assert verify(copy).checked["orphans"] == 0
+        assert verify(copy).counts["orphans"] == 0
         gc(copy, now=later + LATER)
         assert files(copy, "trash", "tmp") == []
         assert verify(copy).ok

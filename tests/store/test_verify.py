@@ -82,7 +82,8 @@ def deep(store: Store, **options: Any) -> Report:
 def test_an_empty_store_is_sound(store: Store) -> None:
     assert verify(store).as_json() == {
         "ok": True,
-        "checked": dict.fromkeys(("revisions", "notes", "objects", "orphans", "originals", "bytes", "batches"), 0),
+        "checked": 0,
+        "counts": dict.fromkeys(("revisions", "notes", "objects", "orphans", "originals", "bytes", "batches"), 0),
         "damage": [],
         "warnings": [],
     }
@@ -92,7 +93,7 @@ def test_a_sound_store_has_no_damage_and_everything_is_counted(mixed: Store) -> 
     report = deep(mixed)
     read = files(mixed, "objects", "sessions", "notes", "batches")
     assert (report.damage, report.warnings) == ([], [])
-    assert report.checked == {
+    assert report.counts == {
         "revisions": 4,
         "notes": 1,
         "objects": len(files(mixed, "objects")),
@@ -114,7 +115,7 @@ def test_objects_that_nothing_needs_are_counted_and_no_damage(mixed: Store) -> N
     mixed.objects.put(b"left over", objects.PAGE)
     report = verify(mixed)
     assert report.ok
-    assert report.checked["orphans"] == 1
+    assert report.counts["orphans"] == 1
 
 
 def test_verifying_changes_nothing(mixed: Store) -> None:
@@ -497,7 +498,7 @@ def imported(store: Store, tmp_path: Path) -> Store:
 def test_originals_import_to_the_sessions_they_gave(imported: Store) -> None:
     report = deep(imported)
     assert (report.damage, report.warnings) == ([], [])
-    assert report.checked["originals"] >= 3
+    assert report.counts["originals"] >= 3
 
 
 def test_a_session_stitched_of_windows_holds_more_than_its_last_window(imported: Store) -> None:
