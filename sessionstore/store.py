@@ -198,14 +198,6 @@ class Store:
             return True
         return fsio.write_new(self.temp, path, data, flush)
 
-    def holds_revision(self, path: str) -> bool:
-        """Whether a file of the store (its absolute path) holds, to the byte, the revision it is named for."""
-        name = "/".join(path.rsplit("/", 2)[-2:])
-        try:
-            return not fsio.is_doubtful(path) and canonical.digest(fsio.read_bytes(path)) == layout.split_name(name)[1]
-        except (FileNotFoundError, errors.ReadFailed):
-            return False
-
     def put(self, key: str, messages: Iterable[dict[str, Any]], fields: Mapping[str, Any] | None = None) -> str:
         """Store a session whole; returns the name of its revision. Durable when this returns.
 

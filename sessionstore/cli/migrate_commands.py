@@ -166,7 +166,7 @@ def batches_command(app: App, as_json: bool) -> None:
     """List the migrations, newest first."""
     listed: list[dict[str, Any]] = []
     for batch in reversed(_migrations(app)):
-        lines = list(batch.sources.values()) if batch.undone else batch.live
+        lines = list(batch.sources.values()) if batch.undo or batch.undone else batch.live
         sessions = {session["key"] for line in lines for session in line["sessions"] if session["created"]}
         listed.append(
             {

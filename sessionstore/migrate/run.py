@@ -157,11 +157,12 @@ def _settle_all(store: Store, request: Request) -> Batch | None:
     if not unfinished:
         return None
     resumed = None
-    with store.exclusively("settling an interrupted migration", required=False):
-        for batch in unfinished:
-            if batch.undo:
+    if undoing := [batch for batch in unfinished if batch.undo]:
+        with store.exclusively("finishing a rollback"):
+            for batch in undoing:
                 finish(store, batch)
-                continue
+    with store.exclusively("settling an interrupted migration", required=False):
+        for batch in (batch for batch in unfinished if not batch.undo):
             settle(store, batch)
             if batch.begin.get("request") == _asked(request):
                 resumed = batch

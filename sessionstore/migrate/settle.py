@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sessionstore import errors, fsio, layout, notes
+from sessionstore import canonical, errors, fsio, layout, notes
 from sessionstore.journal import Batch, Journals, Line
 from sessionstore.store import Store
 
@@ -60,10 +60,18 @@ def _is_in_place(store: Store, line: Line) -> bool:
 def _whole(store: Store, paths: Iterable[str], flush: fsio.Flush) -> str | None:
     """The first of these files whose bytes are those it is named for; those before it go to quarantine."""
     for path in paths:
-        if store.holds_revision(path):
+        if _is_whole(path):
             return path
         fsio.move(path, f"{store.root}/quarantine/{layout.ulid()}/{path[len(store.root) + 1 :]}", flush)
     return None
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a file holds, to the byte, the revision it is named for."""
+    try:
+        return not fsio.is_doubtful(path) and canonical.digest(fsio.read_bytes(path)) == layout.split_name(path)[1]
+    except (FileNotFoundError, errors.ReadFailed):
+        return False
 
 
 def _was_continued(store: Store, line: Line, session: Line) -> bool:

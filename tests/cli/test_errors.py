@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from sessionstore import errors
+from sessionstore.cli import names
+from sessionstore.store import Store
 from tests.cli.running import LEGACY, Program, Result, files, ok, one_line, says
 
 NEEDING_A_STORE = [
@@ -434,3 +437,20 @@ def test_what_stands_in_the_way_of_a_rollback_is_named(imported: Program, tmp_pa
     ok(imported("rollback", second["batch"]))
     ok(imported("rollback", first["id"]))
     says(imported("rollback", first["id"]), 1, "it has been rolled back already")
+
+
+def test_all_files_of_a_session_go_into_a_directory(imported: Program, tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    written = imported("original", "c0ffee00", "--to", tmp_path / "to")
+    assert (written.code, written.raw) == (0, b"")
+    [source] = LEGACY.rglob("rollout-*-c0ffee00-*.jsonl")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "to").iterdir()} == {source.name: source.read_bytes()}
+    again = imported("original", "c0ffee00", "--to", tmp_path / "to")
+    assert (again.code, again.err.count("there is a file already")) == (5, 1)
+
+
+def test_a_session_of_which_no_head_is_left_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index may name one that the store has no longer."""
+    monkeypatch.setattr(names, "find_key", lambda store, name: "native:gone")
+    with pytest.raises(errors.NotFound):
+        names.find_revision(Store.init(tmp_path / "store"), "gone")

@@ -14,10 +14,12 @@ from sessionstore.journal import Journals, files_of
 from sessionstore.migrate.retire import returning
 from sessionstore.migrate.rollback import rollback
 from sessionstore.purge import purge
+from sessionstore.repair import repair
 from sessionstore.store import Store
 from sessionstore.verify import verify
 from tests.migrate import formats, support
 from tests.migrate.support import run, write
+from tests.store import independent
 
 LATER = 40 * 86400.0
 
@@ -150,6 +152,7 @@ def test_the_chunks_of_a_large_export_are_listed_once(store: Store, tmp_path: Pa
     assert entries[0].keys() == {"sha256", "bytes", "chunks_object"}
     assert len(store.objects.chunks(entries[0])) > 16
     assert support.original(store, entries[0]) == path.read_bytes()
+    assert independent.read_original(Path(store.root), entries[0]) == path.read_bytes()
     assert max(len(str(store.heads(f"export:s{n}")[0])) for n in range(40)) < 2000
     assert (entries[0]["chunks_object"], objects.VALUE) in referenced(store)
     assert gc(store).swept == 0
@@ -158,6 +161,9 @@ def test_the_chunks_of_a_large_export_are_listed_once(store: Store, tmp_path: Pa
     Path(str(found)).unlink()
     [damage] = verify(store).damage
     assert (damage.kind, len(damage.sessions)) == ("object-missing", 41)
+    [restored] = repair(store, verify(store)).restored
+    assert restored["from"] == "a journal"
+    assert verify(store, deep=True).ok
 
 
 def test_purging_all_sessions_of_a_large_export_leaves_nothing(store: Store, tmp_path: Path) -> None:

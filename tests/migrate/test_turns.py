@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from sessionstore import canonical
+from sessionstore.cli.sink import index_sink
 from sessionstore.journal import Journals
 from sessionstore.migrate.joining import joined
 from sessionstore.migrate.reimport import Reimporter
 from sessionstore.migrate.rollback import rollback
+from sessionstore.migrate.run import Request, migrate
 from sessionstore.store import Store
 from sessionstore.verify import verify
+from tests.index.making import digests
 from tests.migrate import formats, support
 from tests.migrate.formats import said, turns
 from tests.migrate.support import run, write
@@ -143,3 +146,25 @@ def test_a_window_goes_on_from_the_head_it_overlaps_most(store: Store, tmp_path:
     write(path, support.kimi([f"turn {n}" for n in range(10, 26)]))
     assert run(store, path).sessions == {"stitched": 1}
     assert sorted(found["counts"]["messages"] for found in store.heads(key)) == [3, 26]
+
+
+def test_files_that_come_together_are_joined_in_one_batch(store: Store, tmp_path: Path) -> None:
+    for number, data in enumerate(FILES):
+        write(tmp_path / "files" / f"{number}.json", data)
+    report = run(store, tmp_path / "files")
+    assert sum(report.sessions.values()) == 4
+    [head] = store.heads("turns:talk")
+    assert list(store.lines(head)) == arrive(tmp_path / "other", tmp_path / "others", (3, 1, 0, 2))["lines"]
+    assert verify(store, deep=True).ok
+    rollback(store, str(report.batch))
+    assert store.revision_names() == set()
+    assert list(store.objects.all()) == []
+
+
+def test_the_index_is_told_of_joined_sessions(store: Store, tmp_path: Path) -> None:
+    for number, data in enumerate(FILES):
+        path = write(tmp_path / f"{number}.json", data)
+        with index_sink(store, enabled=True) as sink:
+            migrate(store, Request((str(path),), jobs=1), support.NOWHERE, sink)
+        stated, computed, rebuilt = digests(store)
+        assert stated == computed == rebuilt
