@@ -80,7 +80,7 @@ each_fixture = pytest.mark.parametrize(("owner", "path"), CASES)
 
 def head_of(data: bytes, name: str) -> Head:
     """What `recognise` is shown of a file."""
-    return Head(name, data[:HEAD], len(data) <= HEAD, lambda: data)
+    return Head(name, data[:HEAD], len(data) <= HEAD, lambda: [data])
 
 
 def account_of(account: Account) -> tuple[int, int, int, list[tuple[int, str]]]:
