@@ -5,8 +5,8 @@ Where: `~/.gemini/tmp/<project>/chats/` on Linux, macOS and Windows (`$GEMINI_CL
 `session-<time>-<id>.json`, rewritten on every turn; since then a log, `session-<time>-<id>.jsonl`, that only grows. A
 sub-agent's log lies one level deeper, in a directory with its parent's id.
 
-How it is recognised: a document has `sessionId`, `messages` and `startTime`, `lastUpdated` or `projectHash`; a log has a
-header with `sessionId` and `projectHash`, `$set` or `$rewindTo` lines, or records of type `gemini`.
+How it is recognised: a document has `sessionId`, `messages` and `startTime`, `lastUpdated` or `projectHash`; a log has
+a header with `sessionId` and `projectHash`, `$set` or `$rewindTo` lines, or records of type `gemini`.
 
 What the records are and how they map: the document's envelope and each of its messages; each line of a log. Thoughts
 become reasoning, `toolCalls` tool calls, and their results a message of role tool of its own (`<id>:results`); notices
@@ -16,8 +16,8 @@ versions are kept: a newer one (`<id>~2`) is a branch beside the older, `active_
 the tokens it has more than the older are counted again. `$set` lines that say no more than that time has passed give no
 message. Input tokens include those from the cache; thoughts count as output.
 
-What it loses: the working directory, unless the file `.project_root` beside the chats fits the project's hash; the branch;
-tool output over the program's own limits. The older document has forgotten what was rewound.
+What it loses: the working directory, unless the file `.project_root` beside the chats fits the project's hash; the
+branch; tool output over the program's own limits. The older document has forgotten what was rewound.
 """
 
 from __future__ import annotations

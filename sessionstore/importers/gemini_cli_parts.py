@@ -117,9 +117,9 @@ def figures_of(message: Message) -> list[int]:
     fresh, output, cached, thoughts, tool, total = (
         count(tokens.get(name)) for name in ("input", "output", "cached", "thoughts", "tool", "total")
     )
-    if tokens.keys() <= _FIGURES and not tool and total == fresh + output + thoughts:
-        if all(type(value) is int and value == count(value) for value in tokens.values()):
-            del x["tokens"]
-            if not x:
-                del message["x"]
+    exact = tokens.keys() <= _FIGURES and all(type(value) is int and value == count(value) for value in tokens.values())
+    if exact and not tool and total == fresh + output + thoughts:
+        del x["tokens"]
+        if not x:
+            del message["x"]
     return [fresh + tool, output + thoughts, cached, thoughts]

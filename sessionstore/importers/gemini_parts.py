@@ -1,7 +1,7 @@
 """The pieces of Gemini's API messages, which Gemini CLI and its forks write to disk: parts and token figures.
 
-Everything takes parsed JSON of any shape. A part that says what its shape promises becomes a part of the unified form and
-its further fields travel along in it; any other is kept verbatim in a `record` part.
+Everything takes parsed JSON of any shape. A part that says what its shape promises becomes a part of the unified form
+and its further fields travel along in it; any other is kept verbatim in a `record` part.
 """
 
 from __future__ import annotations

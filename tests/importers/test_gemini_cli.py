@@ -41,7 +41,7 @@ def log(*records: Any, header: dict[str, Any] | None = None) -> bytes:
 
 def read(*records: Any) -> Imported:
     """Read a log."""
-    return imported(GeminiCli(), log(*records), "session-x.jsonl")
+    return imported(GeminiCli(), log(*records), "session-x.jsonl", {})
 
 
 def path_of(result: Imported) -> list[str]:
@@ -160,7 +160,7 @@ def test_a_document_is_read_like_a_log() -> None:
 def test_the_same_turns_as_document_and_as_log_give_the_same_messages() -> None:
     turns = [user("a"), gemini("b", tokens=TOKENS, thoughts=[{"description": "hm"}])]
     document = json.dumps(HEADER | {"messages": turns}).encode()
-    assert imported(GeminiCli(), document, "s-1.json").one()[1] == read(*turns).one()[1]
+    assert imported(GeminiCli(), document, "s-1.json", {}).one()[1] == read(*turns).one()[1]
 
 
 def test_tool_calls_without_results_and_failed_ones() -> None:
@@ -217,7 +217,7 @@ def test_growth_gives_what_one_read_gives(path: Path) -> None:
 
 
 def test_a_log_without_a_header_is_named_after_its_file() -> None:
-    draft, messages = imported(GeminiCli(), log(user("a"), header=gemini("b")), "x/session-7.jsonl").one()
+    draft, messages = imported(GeminiCli(), log(user("a"), header=gemini("b")), "x/session-7.jsonl", {}).one()
     assert draft.native_id == "session-7" and "id-missing" in draft.issues and len(messages) == 2
 
 
@@ -251,7 +251,7 @@ def test_fields_of_any_type_are_survived(value: Any) -> None:
             gemini("a") | {name: value}, gemini("a", tokens=value, thoughts=[value], toolCalls=[value, {"name": value}])
         )
     read({"$set": {"messages": value, "sessionId": value, "summary": value}}, {"$rewindTo": value}, {"$set": value})
-    imported(GeminiCli(), json.dumps(HEADER | {"messages": value, "lastUpdated": value}).encode(), "x.json")
+    imported(GeminiCli(), json.dumps(HEADER | {"messages": value, "lastUpdated": value}).encode(), "x.json", {})
 
 
 @pytest.mark.samples
