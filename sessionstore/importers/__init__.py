@@ -15,6 +15,7 @@ GROUP = "sessionstore.importers"
 _OWN = {
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
+    "cursor": "sessionstore.importers.cursor:Cursor",
     "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
