@@ -32,7 +32,8 @@ def all_importers() -> dict[str, Importer]:
 
     for entry in entry_points(group=GROUP):
         if entry.name in found:
-            unusable[entry.name] = "the name is taken"
+            if entry.value != _OWN.get(entry.name):
+                unusable[entry.name] = "the name is taken"
             continue
         try:
             importer = entry.load()()
