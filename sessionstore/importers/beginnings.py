@@ -37,6 +37,8 @@ def beginning(head: Head, marks: Iterable[bytes]) -> tuple[Kind, list[Any]]:
         return "document", []
     first, newline, rest = text.partition(b"\n")
     if not newline and not head.whole:
+        if not _is_lines(head.name) and head.document is not None:
+            return "document", [head.document]
         first, newline, rest = head.load().lstrip(_BLANK).partition(b"\n")
     try:
         value = parse(first)[0]

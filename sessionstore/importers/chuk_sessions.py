@@ -103,10 +103,13 @@ def _unwrapped(source: Source, text: str) -> dict[str, Any]:
 
 
 def _open(source: Source, session: dict[str, Any], envelope: dict[str, Any]) -> tuple[Draft, dict[str, Any]]:
-    """A draft by the id in the session, the envelope's, or the file's name; the others are aliases."""
+    """A draft by the id in the session, else the envelope's, else the file's name. The envelope's other id and the name
+    that chuk-sessions knows the session by are aliases."""
     rest = dict(session)
-    outer, file = envelope.get("session_id"), stem(source.name).strip()
-    names = [name for name in (rest.get("id"), outer, file) if isinstance(name, str) and name.strip()]
+    outer = envelope.get("session_id")
+    names = [name for name in (rest.get("id"), outer) if isinstance(name, str) and name.strip()]
+    if not names and stem(source.name).strip():
+        names = [stem(source.name).strip()]
     if not names:
         raise Unparsable("no session id")
     draft = source.draft(names[0])

@@ -9,8 +9,9 @@ Recognised by content: an object of `metadata` (with `session_id`, `created_at` 
 `{role, content}` like anybody's: `openai-messages` takes those, and this reader only when it is asked for by name.
 
 Records are the envelope (or the list itself) and each message, in the OpenAI chat dialect (see `openai_chat`).
-Everything in `metadata` stays in the session's `x`; the model and the provider there are those of the moment of saving, so no message claims
-them. `token_usage` is a total over the session that no message can be charged with; it stays in `x` as well.
+Everything in `metadata` stays in the session's `x`; the model and the provider there are those of the moment of saving,
+so no message claims them. `token_usage` is a total over the session that no message can be charged with; it stays in
+`x` as well.
 
 What the file has already lost: all but about the last 200 messages; when the session began, because every save writes
 a new `created_at`; which session a loaded one was continued from, because it goes on in the file of another; pictures

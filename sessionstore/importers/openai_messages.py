@@ -117,6 +117,9 @@ def _is_conversation(value: Any) -> bool:
     messages = value.get("messages") if isinstance(value, dict) else None
     if not isinstance(messages, list) or not messages or value.keys() & FOREIGN:
         return False
+    metadata = value.get("metadata")
+    if isinstance(metadata, dict) and metadata.keys() & FOREIGN:
+        return False
     return all(map(is_message, messages[:_LOOKED_AT]))
 
 

@@ -35,6 +35,8 @@ HEAD = 16 << 10
 """How many bytes of a file `recognise` is shown here."""
 SIDECARS = {"history.jsonl", "session_index.jsonl"}
 """Files that lie beside sessions and are none."""
+ANYWHERE = {"chuk-sessions", "openai-messages", "sharegpt"}
+"""Formats without a place of their own: they are read where somebody names them."""
 LONG = 5 << 20
 MUTATIONS = 150
 SPLITS = 120
@@ -53,7 +55,7 @@ def unpacked(path: Path) -> bytes:
 def owner_of(path: Path) -> str | None:
     """The importer that a fixture is for."""
     parts = path.relative_to(ROOT).parts
-    if parts[:2] == ("fixtures", "formats"):
+    if parts[:2] == ("fixtures", "formats") and len(parts) > 3:
         return parts[2]
     return next((OWNERS[part] for part in parts if part in OWNERS), None)
 
@@ -140,7 +142,7 @@ def test_every_importer_has_fixtures(name: str) -> None:
 def test_places_are_named_without_looking_at_the_disk(name: str) -> None:
     machine = Machine(home=Path("/nowhere/home"), cwd=Path("/nowhere/home/project"), env={})
     places = list(all_importers()[name].places(machine))
-    assert places
+    assert bool(places) == (name not in ANYWHERE)
     assert all(isinstance(place, Place) and place.root.is_absolute() for place in places)
     assert len({place.root for place in places}) == len(places)
 
@@ -354,7 +356,9 @@ def test_going_on_after_any_line_gives_what_one_read_gives(owner: str, path: Pat
         assert (before + messages, drafts, account) == whole, f"split at byte {end}"
 
 
-@pytest.mark.parametrize("name", sorted({str(case.values[0]) for case in BY_LINE}))
+@pytest.mark.parametrize(
+    "name", sorted({str(case.values[0]) for case in BY_LINE if not all_importers()[str(case.values[0])].container})
+)
 def test_most_growing_files_can_be_gone_on_with(name: str) -> None:
     resumes = []
     for path in (Path(str(case.values[1])) for case in BY_LINE if case.values[0] == name):
