@@ -35,6 +35,7 @@ from sessionstore.importers.openai_messages_parts import (
     is_bare_conversation,
     is_message,
     take_id,
+    take_system,
     take_tools,
 )
 from sessionstore.importers.parsing import Unparsable
@@ -175,6 +176,7 @@ class _Reader:
         for record in rest.pop("messages"):
             yield draft, turns.add(record)[0]
         turns.finish()
+        take_system(draft, rest)
         take_tools(draft, rest)
         take_id(draft, rest)
         if isinstance(rest.get("title"), str) and rest["title"].strip():

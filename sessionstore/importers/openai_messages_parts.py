@@ -189,6 +189,15 @@ def take_tools(draft: Draft, rest: dict[str, Any]) -> None:
             del rest[name]
 
 
+def take_system(draft: Draft, rest: dict[str, Any]) -> None:
+    """Move a system prompt that stands beside the messages to the draft."""
+    for name in ("system", "system_prompt"):
+        prompt = rest.get(name)
+        if isinstance(prompt, str) and not draft.system:
+            del rest[name]
+            draft.system = [{"type": "text", "content": prompt}] if prompt else []
+
+
 def take_id(draft: Draft, rest: dict[str, Any]) -> None:
     """Make a conversation's own id an alias, when it is long enough not to be met elsewhere; it stays in `x`."""
     own = rest.get("id")

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from sessionstore.importers import openai_chat
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
 from sessionstore.importers.beginnings import Names, beginning, kind_of
-from sessionstore.importers.openai_messages_parts import Conversation, take_id, take_tools, tool_calls
+from sessionstore.importers.openai_messages_parts import Conversation, take_id, take_system, take_tools, tool_calls
 from sessionstore.importers.parsing import Unparsable
 
 LISTS = ("conversations", "conversation", "items")
@@ -140,12 +140,7 @@ def _session(draft: Draft, rest: dict[str, Any], name: str) -> Iterator[tuple[Dr
     conversation = Conversation(draft)
     for turn in rest.pop(name):
         yield draft, conversation.add(turn, _message(turn) if isinstance(turn, dict) else None)
-    for key in ("system", "system_prompt"):
-        prompt = rest.get(key)
-        if isinstance(prompt, str) and not draft.system:
-            del rest[key]
-            if prompt:
-                draft.system = [{"type": "text", "content": prompt}]
+    take_system(draft, rest)
     take_tools(draft, rest)
     take_id(draft, rest)
     openai_chat.keep_rest(draft, rest)
