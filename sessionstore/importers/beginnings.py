@@ -39,7 +39,7 @@ def beginning(head: Head, marks: Iterable[bytes]) -> tuple[Kind, list[Any]]:
     if not newline and not head.whole:
         if not _is_lines(head.name) and head.document is not None:
             return "document", [head.document]
-        first, newline, rest = head.load().lstrip(_BLANK).partition(b"\n")
+        first, rest = head.first_line().lstrip(_BLANK), b"more"
     try:
         value = parse(first)[0]
     except Unparsable:
@@ -63,7 +63,7 @@ def _elements(head: Head) -> Iterator[Any]:
     if found or head.whole:
         return
     try:
-        yield from map(_parsed, islice(elements([head.load()]), 1))
+        yield from map(_parsed, islice(elements(head.blocks()), 1))
     except Unparsable:
         return
 

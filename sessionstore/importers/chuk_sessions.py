@@ -49,7 +49,7 @@ class ChukSessions(Importer):
 
     def recognise(self, head: Head) -> bool:
         """A session with `events` and `token_summary`, or an envelope with `ai_session_data`."""
-        if b'"ai_session_data"' not in head.data and b'"events"' not in head.data and b'"runs"' not in head.data:
+        if "custom_metadata" not in head.keys and not {"id", "metadata"} <= head.keys:
             return False
         kind, values = beginning(head, ())
         return kind == "document" and bool(values) and (_is_session(values[0]) or _inner(values[0]) is not None)

@@ -56,9 +56,9 @@ class McpCli(Importer):
 
     def recognise(self, head: Head) -> bool:
         """An object of exactly `metadata`, `messages` and `token_usage`, or an export of them."""
-        if b'"exported_at"' not in head.data and b'"session_id"' not in head.data:
+        if not head.keys or not head.keys <= EXPORT_KEYS:
             return False
-        kind, values = beginning(head, (b'"messages"',))
+        kind, values = beginning(head, ())
         return kind == "document" and bool(values) and (_is_session(values[0]) or _is_export(values[0]))
 
     def accepts(self, head: Head) -> bool:

@@ -258,11 +258,11 @@ def test_a_first_record_longer_than_the_head_is_recognised(name: str) -> None:
 
 
 def test_a_file_without_the_words_of_a_message_is_never_loaded() -> None:
-    def load() -> bytes:
+    def every() -> list[bytes]:
         raise AssertionError("loaded")
 
     for start in (b'{"a":', b"[[", b"", b"\x00", b'{"role":"', b'[{"content":"'):
-        assert not IMPORTER.recognise(Head("x.json", start + b"x" * 60_000, False, load))
+        assert not IMPORTER.recognise(Head("x.json", start + b"x" * 60_000, False, every))
 
 
 def test_an_array_cut_anywhere_is_read_to_the_cut_or_refused() -> None:
