@@ -13,10 +13,14 @@ from sessionstore.importers.base import Importer
 
 GROUP = "sessionstore.importers"
 _OWN = {
+    "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
+    "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",
+    "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
+    "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
 }
 
 
