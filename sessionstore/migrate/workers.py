@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessionstore import errors, fsio
-from sessionstore.importers import all_importers
+from sessionstore.importers import all_importers, unusable
 from sessionstore.importers.base import Importer
 from sessionstore.journal import Line
 from sessionstore.migrate.commit import Outcome, commit_group
@@ -89,6 +89,8 @@ def groups(files: Iterable[tuple[int, Candidate]], limit: int) -> Iterator[Group
 def chosen_importers(only: str | None) -> dict[str, Importer]:
     """All importers, or the one that was asked for. Raises `UsageError` for an unknown name."""
     importers = all_importers()
+    for name, reason in unusable.items():
+        fsio.warn(f"the importer {name} of another package cannot be used ({reason})")
     if only is None:
         return importers
     if only not in importers:
