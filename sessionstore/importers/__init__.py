@@ -16,6 +16,7 @@ _OWN = {
     "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
+    "copilot-chat": "sessionstore.importers.copilot_chat:CopilotChat",
     "cursor": "sessionstore.importers.cursor:Cursor",
     "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
     "kimi": "sessionstore.importers.kimi:Kimi",
