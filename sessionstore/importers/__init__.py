@@ -18,11 +18,14 @@ _OWN = {
     "codex": "sessionstore.importers.codex:Codex",
     "copilot-chat": "sessionstore.importers.copilot_chat:CopilotChat",
     "cursor": "sessionstore.importers.cursor:Cursor",
+    "cursor-agent": "sessionstore.importers.cursor_agent:CursorAgent",
     "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
+    "iflow": "sessionstore.importers.iflow:IFlow",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
     "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",
     "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
+    "qwen-code": "sessionstore.importers.qwen_code:QwenCode",
     "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
 }
 
