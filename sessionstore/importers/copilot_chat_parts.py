@@ -141,7 +141,8 @@ def _uri(value: Any) -> str | None:
     """The URI of a reference to a file or to a place in one."""
     if not isinstance(value, dict):
         return None
-    place = value.get("uri") if isinstance(value.get("uri"), dict) else value
+    inner = value.get("uri")
+    place = inner if isinstance(inner, dict) else value
     if isinstance(place.get("external"), str):
         return str(place["external"])
     scheme, host, path = place.get("scheme"), place.get("authority", ""), place.get("path")
