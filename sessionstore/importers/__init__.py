@@ -19,6 +19,7 @@ _OWN = {
     "copilot-chat": "sessionstore.importers.copilot_chat:CopilotChat",
     "cursor": "sessionstore.importers.cursor:Cursor",
     "cursor-agent": "sessionstore.importers.cursor_agent:CursorAgent",
+    "cursor-chats": "sessionstore.importers.cursor_chats:CursorChats",
     "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
     "iflow": "sessionstore.importers.iflow:IFlow",
     "kimi": "sessionstore.importers.kimi:Kimi",
