@@ -14,9 +14,14 @@ from sessionstore.importers.base import Importer
 GROUP = "sessionstore.importers"
 _OWN = {
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
+    "claude-stream": "sessionstore.importers.claude_stream:ClaudeStream",
     "codex": "sessionstore.importers.codex:Codex",
+    "icoder": "sessionstore.importers.icoder:Icoder",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
+    "mcp-coder": "sessionstore.importers.mcp_coder:McpCoder",
+    "mcp-coder-langchain": "sessionstore.importers.mcp_coder_langchain:McpCoderLangchain",
+    "mcp-coder-transcript": "sessionstore.importers.mcp_coder_transcript:McpCoderTranscript",
 }
 
 
