@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+from sessionstore import canonical
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
 from sessionstore.importers.common import naive_time, stem
 from sessionstore.importers.mcp_coder_stream import Stream
@@ -36,6 +37,8 @@ _NAME = re.compile(
 )
 _REMEMBERED = 400
 """A log with more messages than this is read anew when it has grown: their ids would be too much to remember."""
+_STATE = 1 << 20
+"""A state to go on from that would be larger than this many bytes is not worth keeping."""
 
 
 class ClaudeStream(Importer):
@@ -99,14 +102,12 @@ class _Reader:
         """Everything needed to go on later; None when that would be too much."""
         if not self.sessions or self.number > _REMEMBERED:
             return None
-        sessions = [[sid, stream.state()] for sid, stream in self.sessions.items()]
-        return {
-            "sid": self.sid,
-            "ids": sorted(self.ids),
-            "number": self.number,
-            "name": self.name,
-            "sessions": sessions,
-        }
+        state: Record = {"sid": self.sid, "ids": sorted(self.ids), "number": self.number, "name": self.name}
+        state["sessions"] = [[sid, stream.state()] for sid, stream in self.sessions.items()]
+        # The copy shares nothing with the reader, which is not done with its drafts.
+        data = canonical.dumps(state)
+        copy: Record | None = canonical.loads(data) if len(data) <= _STATE else None
+        return copy
 
     def go_on(self, state: Record) -> None:
         """Take up where the reader that gave `state` stopped."""

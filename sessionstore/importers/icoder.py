@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from sessionstore import canonical
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
 from sessionstore.importers.common import stem, title_line
 from sessionstore.importers.mcp_coder_events import Events, record_message
@@ -63,11 +64,13 @@ class Icoder(Importer):
 
     def read(self, source: Source) -> Iterator[tuple[Draft, Message]]:
         """The messages of the log's one session, in the order of the events that complete them."""
-        log = _Log(source)
+        log = _Log(source) if source.resumed is not None else None
         for record in source.records():
+            log = log or _Log(source)
             yield from log.take(record)
-        source.resume = log.state()
-        yield from log.finish()
+        if log is not None:
+            source.resume = log.state()
+            yield from log.finish()
 
 
 class _Log:
@@ -90,18 +93,17 @@ class _Log:
                 note = "the file's name does not say when the log begins, so its times are only offsets"
                 self.draft.issue("times-are-offsets", note)
         self.events = Events(self.draft, self.langchain)
+        self.known = set(self.draft.aliases)
 
     def state(self) -> Record | None:
-        """Everything needed to go on later; None while an answer is open or nothing was read."""
-        if self.events.pending is not None or not self.source.account.records:
+        """Everything needed to go on later; None while an answer is open."""
+        if self.events.pending is not None:
             return None
-        return {
-            "draft": self.draft.state(),
-            "name": self.name,
-            "count": self.count,
-            "input": self.input,
-            "langchain": self.langchain,
-        }
+        state = {"draft": self.draft.state(), "name": self.name, "count": self.count}
+        state |= {"input": self.input, "langchain": self.langchain}
+        # The copy shares nothing with the draft, which is not final yet.
+        copy: Record = canonical.loads(canonical.dumps(state))
+        return copy
 
     def finish(self) -> Iterator[tuple[Draft, Message]]:
         """The answer that the log breaks off in."""
@@ -146,6 +148,7 @@ class _Log:
                 del message["x"]["until"]
         for session in self.events.sessions:
             self._alias(session)
+        self.events.sessions.clear()
         return done, understood
 
     def _event(self, event: Any, record: Record, x: Record) -> tuple[Message | None, bool]:
@@ -179,7 +182,8 @@ class _Log:
             self._alias(record["session_id"])
 
     def _alias(self, session: str) -> None:
-        if session not in self.draft.aliases:
+        if session not in self.known:
+            self.known.add(session)
             self.draft.aliases.append(session)
 
     def _time(self, offset: Any) -> str | None:

@@ -55,10 +55,11 @@ class McpCoder(Importer):
     turns: ClassVar[bool] = True
 
     def places(self, machine: Machine) -> Iterable[Place]:
-        """The stores in the working directory, in those above it and at home."""
+        """The stores in the working directory, in those above it and at home, and the runs of MLflow."""
         for directory in dict.fromkeys((machine.cwd, *machine.cwd.parents, machine.home)):
             yield Place(directory / ".mcp-coder")
             yield Place(directory / "pr_info" / ".conversations")
+        yield Place(machine.cwd / "mlruns")
 
     def recognise(self, head: Head) -> bool:
         """A document with the fields of one of the three envelopes."""

@@ -33,7 +33,7 @@ class Events:
         self.counted = nothing()
         self.texts: list[str] = []
         """The texts of the messages so far."""
-        self.sessions: list[str] = []
+        self.sessions: dict[str, None] = {}
         """The session ids that were stated, in order."""
         self.pending: Message | None = None
         """The answer that is not complete yet."""
@@ -112,8 +112,8 @@ class Events:
 
     def _done(self, event: Record, x: Record | None) -> list[Message]:
         session = event.get("session_id")
-        if isinstance(session, str) and session and session not in self.sessions:
-            self.sessions.append(session)
+        if isinstance(session, str) and session.strip():
+            self.sessions[session] = None
         bill = self.bill(event)
         self.counted = plus(self.counted, bill)
         rest = {name: value for name, value in event.items() if name not in ("type", "usage") and value is not None}

@@ -15,7 +15,7 @@ from sessionstore.importers.common import is_instant, naive_time, title_line
 from sessionstore.importers.mcp_coder_events import Events, inclusive_bill, record_message
 from sessionstore.importers.mcp_coder_langchain import langchain_message
 from sessionstore.importers.mcp_coder_repr import sdk_record
-from sessionstore.importers.mcp_coder_stream import Stream, beyond, bill_of, joined, nothing, set_usage
+from sessionstore.importers.mcp_coder_stream import Stream, beyond, bill_of, joined, nothing, plus, set_usage
 
 Record = dict[str, Any]
 _ID_PATHS = (
@@ -68,6 +68,8 @@ class Turn:
         self._prompt: str | None = None
         self._texts: list[str] = []
         self._counted = nothing()
+        self._settled = False
+        """Whether the stored messages state the whole bill."""
 
     def finished(self, base: str) -> Iterator[tuple[Draft, Message]]:
         """The messages in order. Their ids begin with `base`, so that they stay apart from those of other turns."""
@@ -138,8 +140,11 @@ class Turn:
                 note = "the stored answer is not the text of the messages stored with it; both are kept"
                 self.draft.issue("answer-differs", note)
             if not answers or text.strip():
-                answers.append({"role": "assistant", "parts": [{"type": "text", "content": text}]})
-                self.messages.append(answers[-1])
+                own: Message = {"role": "assistant", "parts": [{"type": "text", "content": text}]}
+                if raw is not None and raw.get("is_error") is True:
+                    own["kind"] = "error"
+                answers.append(own)
+                self.messages.append(own)
         last = answers[-1] if answers else record_message({})
         if not answers:
             self.messages.append(last)
@@ -161,6 +166,8 @@ class Turn:
 
     def _bill(self, last: Message, rest: Record, raw: Record | None) -> None:
         """Put on the last answer what the stored messages have not accounted for yet."""
+        if self._settled:
+            return
         inclusive = rest.get("provider") == "langchain"
         for holder in (raw, rest):
             for about in (holder, _dict(holder.get("result_info")) if holder else None):
@@ -201,8 +208,9 @@ class Turn:
                 self.source.preserved()
             if message["role"] == "user" and _texts(message) == self._prompt is not None:
                 continue  # the prompt again
-            self._counted = [a + b for a, b in zip(self._counted, _figures(message), strict=True)]
+            self._counted = plus(self._counted, _figures(message))
             self.messages.append(message)
+        self._settled = stream.results > 0 and any(self._counted)
 
     def _chat(self, item: Record) -> bool:
         """Take a message of the form `{"role", "content", "tool_calls"?}`. False when it is none."""
@@ -255,7 +263,7 @@ class Turn:
                 message.setdefault("x", {})["id"] = native
             if message["role"] == "assistant":
                 self._texts += [part["content"] for part in message["parts"] if part["type"] == "text"]
-            self._counted = [a + b for a, b in zip(self._counted, _figures(message), strict=True)]
+            self._counted = plus(self._counted, _figures(message))
             self.messages.append(message)
 
     def _events(self, items: list[Any], response: Record) -> None:
@@ -273,7 +281,7 @@ class Turn:
                 self.source.preserved()
         self.messages += events.close()
         self._texts += events.texts
-        self._counted = [a + b for a, b in zip(self._counted, events.counted, strict=True)]
+        self._counted = plus(self._counted, events.counted)
 
 
 def _figures(message: Message) -> Figures:
