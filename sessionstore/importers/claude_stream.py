@@ -13,8 +13,10 @@ the cost, so that the sum is the bill. What a sub-agent did (`parent_tool_use_id
 id is Claude Code's own, so it names the transcript (`claude-code`), this log and mcp_coder's stored answer alike. A
 resumed session is logged in a file of its own: those files are the session's turns.
 
-What the source has already lost: times, but for the local one in the file's name, which stands on the first message
-without a zone; what was said before a session was resumed.
+What the source has already lost: times, but for the local one in the name that mcp_coder gives a file; it stands on the
+first message, without a zone, and puts the turns in order. The `timestamp` that newer versions write on some lines is
+the message's time only where the name has none, because the two cannot be compared; else it stays in `x`. Also lost is
+what was said before a session was resumed.
 """
 
 from __future__ import annotations
@@ -97,6 +99,7 @@ class _Reader:
         self.ids: set[str] = set()
         self.number = 0
         self.name = stem(source.name)
+        self.time = _time(self.name)
 
     def state(self) -> Record | None:
         """Everything needed to go on later; None when that would be too much."""
@@ -112,8 +115,9 @@ class _Reader:
     def go_on(self, state: Record) -> None:
         """Take up where the reader that gave `state` stopped."""
         self.sid, self.ids, self.number, self.name = state["sid"], set(state["ids"]), state["number"], state["name"]
+        self.time = _time(self.name)
         for sid, kept in state["sessions"]:
-            self.sessions[sid] = stream = Stream.resumed(kept)
+            self.sessions[sid] = stream = Stream.resumed(kept, self.time is None)
             self.source.drafts.append(stream.draft)
 
     def take(self, record: Record) -> tuple[Draft, Message]:
@@ -125,7 +129,7 @@ class _Reader:
         stream = self.sessions.get(self.sid)
         first = stream is None
         if stream is None:
-            stream = self.sessions[self.sid] = Stream(self._draft())
+            stream = self.sessions[self.sid] = Stream(self._draft(), self.time is None)
         message, understood = stream.take(record)
         if understood:
             self.source.mapped()
@@ -138,8 +142,8 @@ class _Reader:
                 native += "~"
         message["id"] = native
         self.ids.add(native)
-        if first and (time := _time(self.name)) is not None and "time" not in message:
-            message["x"] = {"time": time} | message.get("x", {})
+        if first and self.time is not None:
+            message["x"] = {"time": self.time} | message.get("x", {})
         return stream.draft, message
 
     def _draft(self) -> Draft:

@@ -21,7 +21,7 @@ from sessionstore.importers.claude_code_parts import (
     unified_usage,
     unstated_usage,
 )
-from sessionstore.importers.common import is_instant, naive_time, title_line
+from sessionstore.importers.common import is_instant, title_line
 
 Record = dict[str, Any]
 
@@ -72,9 +72,12 @@ def set_usage(message: Message, more: Figures) -> None:
 class Stream:
     """Turns the records of one session into messages without an id (the record's own `uuid`, if any, is `id`)."""
 
-    def __init__(self, draft: Draft) -> None:
-        """Tell this draft what the records say of the session."""
+    def __init__(self, draft: Draft, times: bool = False) -> None:
+        """Tell this draft what the records say of the session. Without `times` a record's own `timestamp`, which only
+        some have, stays in `x`: what tells the order of a session's turns then is a local time, and no zone is known
+        by which the two could be compared."""
         self.draft = draft
+        self.times = times
         self.counted = nothing()
         """What the messages since the last result carry."""
         self.results = 0
@@ -94,9 +97,9 @@ class Stream:
         }
 
     @classmethod
-    def resumed(cls, state: Record) -> Stream:
+    def resumed(cls, state: Record, times: bool) -> Stream:
         """The stream that `state` was taken from."""
-        stream = cls(Draft.resumed(state["draft"]))
+        stream = cls(Draft.resumed(state["draft"]), times)
         stream.counted, stream.results, stream.sidechain = list(state["counted"]), state["results"], state["sidechain"]
         stream._responses = {name: (list(seen), usage) for name, seen, usage in state["responses"]}
         return stream
@@ -110,7 +113,8 @@ class Stream:
             message["id"] = record.pop("uuid")
         if record.get("session_id") in (None, self.draft.native_id):
             record.pop("session_id", None)
-        self._time(record, message)
+        if self.times and is_instant(record.get("timestamp")):
+            message["time"] = record.pop("timestamp")
         kind = record.get("type")
         if kind in ("assistant", "user"):
             done = self._turn(record, message, kind)
@@ -129,14 +133,6 @@ class Stream:
         boundary = record.get("subtype") == "compact_boundary"
         message |= {"kind": "compaction" if boundary else "meta", "parts": [{"type": "record", "record": record}]}
         return message, init
-
-    def _time(self, record: Record, message: Message) -> None:
-        time = record.get("timestamp")
-        if is_instant(time):
-            message["time"] = record.pop("timestamp")
-        elif (naive := naive_time(time)) is not None and "time" not in record:
-            del record["timestamp"]
-            record["time"] = naive
 
     def _init(self, record: Record) -> None:
         cwd, tools = record.get("cwd"), record.get("tools")

@@ -109,6 +109,13 @@ def test_the_name_says_when_the_log_began_but_not_where() -> None:
     assert "x" not in read(INIT, name="log.ndjson").one()[1][0]
 
 
+def test_a_log_has_one_clock() -> None:
+    line = {"type": "user", "message": {"content": "x"}, "session_id": "s-1", "timestamp": "2026-03-25T10:28:00.000Z"}
+    named, unnamed = read(INIT, line).one()[1], read(INIT, line, name="log.ndjson").one()[1]
+    assert "time" not in named[1] and named[1]["x"] == {"timestamp": "2026-03-25T10:28:00.000Z"}
+    assert unnamed[1]["time"] == "2026-03-25T10:28:00.000Z" and "x" not in unnamed[1]
+
+
 def test_two_logs_of_a_session_are_its_turns() -> None:
     first, second = (imported(ClaudeStream(), path).one() for path in (FIRST, SECOND))
     assert first[0].native_id == second[0].native_id
