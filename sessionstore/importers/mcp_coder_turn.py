@@ -72,7 +72,10 @@ class Turn:
         """Whether the stored messages state the whole bill."""
 
     def finished(self, base: str) -> Iterator[tuple[Draft, Message]]:
-        """The messages in order. Their ids begin with `base`, so that they stay apart from those of other turns."""
+        """The messages in order. Their ids begin with `base`, so that they stay apart from those of other turns; the
+        first one always has the turn's time, by which turns are joined."""
+        if self.messages:
+            _set_time(self.messages[0], _time(self.time))
         for number, message in enumerate(self.messages, 1):
             yield self.draft, {**message, "id": f"{base}-{number}"}
 
@@ -81,12 +84,12 @@ class Turn:
         self.source.account.records += 1
         if not isinstance(prompt, str):
             self.source.preserved()
-            self._add(record_message({"prompt": prompt}), self.time)
+            self.messages.append(record_message({"prompt": prompt}))
             return
         self.source.mapped()
         self._prompt = prompt
         self.draft.title = self.draft.title or title_line(prompt) or None
-        self._add({"role": "user", "parts": [{"type": "text", "content": prompt}]}, self.time)
+        self.messages.append({"role": "user", "parts": [{"type": "text", "content": prompt}]})
 
     def envelope(self, rest: Record) -> None:
         """What else the file says."""
@@ -100,7 +103,7 @@ class Turn:
         self.source.account.records += 1
         if not isinstance(response, dict):
             self.source.preserved()
-            self._add(record_message({"response_data": response}), self.time)
+            self.messages.append(record_message({"response_data": response}))
             return
         self.source.mapped()
         rest = dict(response)
@@ -152,12 +155,9 @@ class Turn:
         model = _model(rest, raw)
         if model and answers and "model" not in last:
             last["model"] = model
-        restated = [
-            name for name in ("result", "response_content") if raw and text is not None and raw.get(name) == text
-        ]
-        for name in restated:
-            assert raw is not None
-            del raw[name]
+        for name in ("result", "response_content"):
+            if raw and text is not None and raw.get(name) == text:
+                del raw[name]
         kept = {name: value for name, value in rest.items() if value is not None and value != {}}
         if kept.get("session_id") == self.draft.native_id:
             del kept["session_id"]
@@ -177,10 +177,6 @@ class Turn:
                         self.draft.issue("usage-differs", "the stored messages and the answer state different figures")
                     set_usage(last, beyond(bill, self._counted))
                     return
-
-    def _add(self, message: Message, time: Any = None) -> None:
-        _set_time(message, _time(time))
-        self.messages.append(message)
 
     def _sdk(self, items: list[Any], response: Record) -> None:
         """SDK messages, stream-json records, or plain chat messages."""

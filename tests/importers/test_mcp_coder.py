@@ -131,6 +131,18 @@ def test_turns_of_a_session_have_ids_of_their_own_and_times_to_join_them_by() ->
     assert not [m for m in first + second if "time" in m]
 
 
+def test_the_first_message_always_has_the_time_of_its_turn() -> None:
+    made = {
+        "step": 1,
+        "timestamp": "2025-10-04T21:17:10",
+        "conversation_markdown": "",
+        "llm_response_data": {"text": "x"},
+    }
+    for document in (made, response(), turn({"text": "x"}), turn("x")):
+        _, messages, _ = read(document)
+        assert messages[0]["x"]["time"]["zone"] == "unknown"
+
+
 def test_a_false_utc_is_reported() -> None:
     assert "false-utc" in read(turn(response()))[0].issues
     assert "false-utc" not in read(response())[0].issues
