@@ -24,7 +24,7 @@ def events(session: str) -> list[dict[str, Any]]:
         {"type": "tool_use_start", "name": "Read", "args": {"file_path": "a.txt"}},
         {"type": "tool_result", "name": "Read", "output": "hello", "is_error": False},
         {"type": "text_delta", "text": "It says hello."},
-        {"type": "done", "session_id": session, "usage": billed, "cost_usd": 0.0021},
+        {"type": "done", "session_id": session, "usage": billed, "cost_usd": 0.0021, "result": "It says hello."},
     ]
 
 

@@ -223,10 +223,13 @@ def stored() -> dict[str, bytes]:
         "premiumRequests": 1,
     }
     plain = {"backend": "gemini", "model": "gemini-2.5-pro", "response_content": "Grüße"}
+    happened = [{"type": "system", "data": init(STREAM)}, *events(STREAM)]
     assembled = {
-        "events": events(STREAM),
+        "events": happened,
         "stream_file": "logs/claude-sessions/session_20260301_095958_000001.ndjson",
+        "system": init(STREAM),
         "usage": usage(5, 50, 700, 60),
+        "tool_trace": happened[3:5],
     }
     analysis = response("2026-03-02T08:15:29.5", "A plan.", CLI, cli_result("A plan.", 0.02, cli))
     errors = '{"file": "a.py", "line": 1}'

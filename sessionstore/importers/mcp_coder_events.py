@@ -129,9 +129,12 @@ class Events:
             message = record_message({"type": "done"} | rest, x)
         else:
             message = self._answer(x)
+            self.close()
+            result, last = rest.get("result"), message["parts"][-1]
+            if isinstance(result, str) and last["type"] == "text" and result.strip() == last["content"].strip():
+                del rest["result"]
             if rest:
                 message.setdefault("x", {})["done"] = rest
-            self.close()
         set_usage(message, bill)
         return [message]
 

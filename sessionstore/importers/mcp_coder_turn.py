@@ -132,6 +132,7 @@ class Turn:
             items = holder.get(name)
             if isinstance(items, list):
                 del holder[name]
+                _drop_repetitions(holder, items)
                 self.source.account.records += len(items)
                 readers[name](items, response)
 
@@ -278,6 +279,18 @@ class Turn:
         self.messages += events.close()
         self._texts += events.texts
         self._counted = plus(self._counted, events.counted)
+
+
+def _drop_repetitions(holder: Record, items: list[Any]) -> None:
+    """Take out of an answer what only repeats records that are stored with it: its tool events and its first record."""
+    trace = [item for item in items if isinstance(item, dict) and item.get("type") in ("tool_use_start", "tool_result")]
+    if trace and holder.get("tool_trace") == trace:
+        del holder["tool_trace"]
+    system = holder.get("system")
+    if isinstance(system, dict) and system:
+        whole = {"type": "system", "data": system}
+        if any(item == system or item == whole for item in items):
+            del holder["system"]
 
 
 def _figures(message: Message) -> Figures:

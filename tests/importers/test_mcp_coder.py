@@ -227,17 +227,20 @@ def test_a_stored_stream_gives_its_messages_and_its_bill_once() -> None:
 def test_stream_events_become_messages_with_tool_calls() -> None:
     draft, messages = fixture("response_2026-03-01T10-00-01.json")
     assert draft.native_id == STREAM and draft.git == {"branch": "123-shop"}
-    assert roles(messages) == ["user", "assistant", "tool", "assistant", "system"]
-    assert [part["type"] for part in messages[1]["parts"]] == ["text", "tool_call"]
-    assert text(messages[1]) == "Let me see."
-    assert messages[3]["usage"]["cost_microusd"] == 2100
+    assert roles(messages) == ["user", "system", "assistant", "tool", "assistant", "system"]
+    assert [part["type"] for part in messages[2]["parts"]] == ["text", "tool_call"]
+    assert text(messages[2]) == "Let me see."
+    assert messages[4]["usage"]["cost_microusd"] == 2100
+    assert messages[4]["x"]["done"].keys() == {"cost_usd", "usage"}
+    kept = messages[4]["x"]["response"]["raw_response"]
+    assert kept.keys() == {"stream_file", "usage"}, "what repeats the events is told once"
     assert draft.issues["tool-call-id-lost"][0] == 1
     assert "usage-differs" not in draft.issues
 
 
 def test_every_event_and_the_envelope_are_counted() -> None:
     result = imported(McpCoder(), RESPONSES / "response_2026-03-01T10-00-01.json")
-    assert result.counts == (9, 9, 0, 0)
+    assert result.counts == (10, 9, 1, 0)
 
 
 def test_a_history_of_langchain_is_this_turn_and_what_was_before_it() -> None:
@@ -318,6 +321,14 @@ def test_a_text_that_differs_from_the_messages_is_kept_beside_them() -> None:
     draft, messages, _ = read(turn(response(text="b", raw_response={"events": events})))
     assert [text(m) for m in messages if m["role"] == "assistant"] == ["a", "b"]
     assert "answer-differs" in draft.issues
+
+
+def test_what_only_looks_like_a_repetition_is_kept() -> None:
+    events = [{"type": "tool_use_start", "name": "f", "args": {}}, {"type": "done", "result": "other"}]
+    raw = {"events": events, "tool_trace": [{"tool": "f"}], "system": {"a": 1}}
+    answer = read(turn(response(raw_response=raw)))[1][1]
+    assert answer["x"]["done"] == {"result": "other"}
+    assert [m for m in read(turn(response(raw_response=raw)))[1] if "tool_trace" in str(m) and "{'a': 1}" in str(m)]
 
 
 def test_figures_that_contradict_each_other_are_reported_and_not_added() -> None:
