@@ -289,7 +289,7 @@ def _drop_repetitions(holder: Record, items: list[Any]) -> None:
     system = holder.get("system")
     if isinstance(system, dict) and system:
         whole = {"type": "system", "data": system}
-        if any(item == system or item == whole for item in items):
+        if any(item in (system, whole) for item in items):
             del holder["system"]
 
 
