@@ -15,10 +15,15 @@ GROUP = "sessionstore.importers"
 _OWN = {
     "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
+    "claude-stream": "sessionstore.importers.claude_stream:ClaudeStream",
     "codex": "sessionstore.importers.codex:Codex",
+    "icoder": "sessionstore.importers.icoder:Icoder",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
     "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",
+    "mcp-coder": "sessionstore.importers.mcp_coder:McpCoder",
+    "mcp-coder-langchain": "sessionstore.importers.mcp_coder_langchain:McpCoderLangchain",
+    "mcp-coder-transcript": "sessionstore.importers.mcp_coder_transcript:McpCoderTranscript",
     "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
     "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
 }
