@@ -159,7 +159,7 @@ class Watcher:
         self.hints.woken.set()
 
     def _alone(self) -> locks.Lock:
-        return locks.Lock(f"{self.store.root}/locks/watch.lock", timeout=0, what="watching this store")
+        return locks.Lock(f"{self.store.root}/locks/watch.lock", timeout=0, what="the watcher's lock")
 
     def _follow(self) -> None:
         reconciled = looked = time.monotonic()

@@ -241,6 +241,12 @@ class IndexWriter:
         """Go on counting changes from where an index that this one replaces had come to."""
         self._change_seq = max(self._change_seq, change_seq)
 
+    def note_sign(self, sign: str) -> None:
+        """Remember a sign of the store as the index shows it (see `fresh`)."""
+        with self._explained():
+            self._begin()
+            schema.put(self.connection, "sign", sign)
+
     # -- transactions -----------------------------------------------------------------------------------------------
 
     def _recall(self) -> None:

@@ -285,7 +285,7 @@ def test_there_is_one_watcher_for_a_store(program: Program, watch: Callable[...,
     watch()
     second = program("watch", "--once")
     assert second.code == 4
-    assert "watching this store" in second.err
+    assert "watcher's lock" in second.err
 
 
 def test_a_killed_watcher_leaves_a_sound_store_and_its_successor_catches_up(
