@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sessionstore.importers.base import Head, Source
 from sessionstore.importers.cursor import COMPOSERS, PROMPTS, TABS, Cursor
 from sessionstore.importers.editor_parts import folder_of
 from sessionstore.importers.parsing import Unparsable
-from tests.importers.support import FORMATS, Imported, imported, recognised, roles, text
+from tests.importers.support import FORMATS, ROOT, Imported, imported, recognised, roles, text
 
 USER = FORMATS / "cursor" / ".config" / "Cursor" / "User"
 GLOBAL = USER / "globalStorage" / "state.vscdb"
@@ -35,10 +37,28 @@ def database(path: Path, rows: dict[str, Any], items: dict[str, Any] | None = No
     return path
 
 
+def dump(path: Path) -> list[str]:
+    """Everything in a database; its bytes depend on the release of SQLite."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as base:
+        return list(base.iterdump())
+
+
 def read(path: Path) -> Imported:
     """Read a database together with the description of its workspace."""
     beside = path.parent / "workspace.json"
     return imported(Cursor(), path, companions=[beside] if beside.exists() else [])
+
+
+def test_the_fixtures_are_what_their_generator_writes(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "scripts" / "make-fixtures.d" / "cursor.py"))["make"](tmp_path)
+    home = FORMATS / "cursor"
+    paths = sorted(path.relative_to(home) for path in home.rglob("*") if path.is_file())
+    assert paths == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    for path in paths:
+        if path.suffix == ".json":
+            assert (home / path).read_bytes() == (tmp_path / path).read_bytes()
+        else:
+            assert dump(home / path) == dump(tmp_path / path)
 
 
 def test_the_composers_list_gives_the_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from sessionstore.importers.cursor import Cursor
 from sessionstore.importers.cursor_chats import CursorChats
-from tests.importers.support import FORMATS, imported, recognised, roles, text
+from tests.importers.support import FORMATS, ROOT, imported, recognised, roles, text
 
 STORE = next((FORMATS / "cursor-chats").rglob("store.db"))
 NAMES = [bytes([n]) * 32 for n in range(1, 6)]
@@ -36,6 +37,15 @@ def database(path: Path, blobs: dict[Any, Any], meta: dict[Any, Any]) -> Path:
 def said(what: str) -> dict[str, Any]:
     """A message."""
     return {"role": "user", "content": what}
+
+
+def test_the_fixture_is_what_its_generator_writes(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "scripts" / "make-fixtures.d" / "cursor-chats.py"))["make"](tmp_path)
+    made = tmp_path / STORE.relative_to(FORMATS / "cursor-chats")
+    assert (
+        imported(CursorChats(), made, companions={}).one()[1] == imported(CursorChats(), STORE, companions={}).one()[1]
+    )
+    assert (made.parent / "meta.json").read_bytes() == (STORE.parent / "meta.json").read_bytes()
 
 
 def test_the_latest_root_gives_the_order() -> None:
