@@ -57,15 +57,29 @@ def kept_originals(batches: Iterable[Batch]) -> Iterator[Kept]:
     batches = [batch for batch in batches if not batch.undone]
     keys: dict[str, set[str]] = {}
     for batch in batches:
+        passed = _passed(batch)
         for number, line in batch.sources.items():
             own = {session["key"] for session in line["sessions"]}
             for file in files_of(line):
                 keys.setdefault(file["original"]["sha256"], set()).update(own)
-                if number not in batch.dropped and not line.get("purged"):
+                needless = number in batch.dropped or line.get("purged") or (file is line and number in passed)
+                if not needless:
                     yield Kept(batch.id, file["path"], frozenset(own), file["original"])
     for batch in batches:
         for (path, sha256), entry in batch.retire.items():
             yield Kept(batch.id, path, frozenset(keys.get(sha256, ())), entry["original"])
+
+
+def _passed(batch: Batch) -> set[int]:
+    """The source lines of a batch that a later one of the same batch goes on from, and so begins with all the bytes of:
+    a batch that follows a growing file for a day need not keep each of its states."""
+    passed: set[int] = set()
+    last: dict[str, int] = {}
+    for line in batch.settled:
+        if line.get("grown") and line["path"] in last:
+            passed.add(last[line["path"]])
+        last[line["path"]] = line["n"]
+    return passed
 
 
 def trashed_revisions(store: Store, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -239,7 +239,6 @@ def _scrub_journals(store: Store, key: str, retired: set[str]) -> int:
             return raw
         kept = [entry for entry in line["sessions"] if entry["key"] != key]
         rewritten = {**line, "sessions": kept, "resume": None, **({} if kept else {"purged": True})}
-        rewritten.pop("hash", None)
         return canonical.line(rewritten)
 
     changed = _rewrite(store, without_retired) if retired else set()

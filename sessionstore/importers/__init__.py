@@ -13,11 +13,31 @@ from sessionstore.importers.base import Importer
 
 GROUP = "sessionstore.importers"
 _OWN = {
+    "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
+    "claude-stream": "sessionstore.importers.claude_stream:ClaudeStream",
     "codex": "sessionstore.importers.codex:Codex",
+    "copilot-chat": "sessionstore.importers.copilot_chat:CopilotChat",
+    "cursor": "sessionstore.importers.cursor:Cursor",
+    "cursor-agent": "sessionstore.importers.cursor_agent:CursorAgent",
+    "cursor-chats": "sessionstore.importers.cursor_chats:CursorChats",
+    "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
+    "iflow": "sessionstore.importers.iflow:IFlow",
+    "icoder": "sessionstore.importers.icoder:Icoder",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
+    "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",
+    "mcp-coder": "sessionstore.importers.mcp_coder:McpCoder",
+    "mcp-coder-langchain": "sessionstore.importers.mcp_coder_langchain:McpCoderLangchain",
+    "mcp-coder-transcript": "sessionstore.importers.mcp_coder_transcript:McpCoderTranscript",
+    "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
+    "qwen-code": "sessionstore.importers.qwen_code:QwenCode",
+    "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
 }
+
+
+unusable: dict[str, str] = {}
+"""Importers of other packages that could not be loaded, with the reason. They keep nobody from using the others."""
 
 
 @lru_cache(maxsize=1)
@@ -27,8 +47,18 @@ def all_importers() -> dict[str, Importer]:
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=GROUP):
-        if entry.name not in found:
-            found[entry.name] = entry.load()()
+        if entry.name in found:
+            if entry.value != _OWN.get(entry.name):
+                unusable[entry.name] = "the name is taken"
+            continue
+        try:
+            importer = entry.load()()
+            if not isinstance(importer, Importer) or importer.source != entry.name:
+                raise TypeError(f"it is no importer of the name {entry.name}")
+        except Exception as error:  # of another package: anything can go wrong there
+            unusable[entry.name] = f"{type(error).__name__}: {error}"
+            continue
+        found[entry.name] = importer
     return found
 
 

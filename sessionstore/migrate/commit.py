@@ -112,8 +112,6 @@ def _commit(
             line["sessions"].append(_session_line(taken, key, name, decision, gone))
             if decision.outcome == "purged" or decision.revision["counts"]["messages"] != taken.composer.count:
                 line["resume"] = None  # the stored session is another one than was read, so there is no going on
-            if decision.outcome == "purged":
-                line.pop("hash", None)  # like what importers keep, it may hold some of the text
             if decision.write:
                 writes[name] = data
                 superseded += gone
@@ -229,8 +227,6 @@ def _source_line(number: int, intake: Intake) -> Line:
     }
     if intake.companions:
         line["companions"] = intake.companions
-    if intake.hash_state:
-        line["hash"] = intake.hash_state
     if intake.racy:
         line["racy"] = True
     return line

@@ -11,7 +11,8 @@ from sessionstore import canonical, objects
 from sessionstore.closure import referenced
 from sessionstore.gc import gc
 from sessionstore.journal import Journals, files_of
-from sessionstore.migrate.retire import returning
+from sessionstore.migrate import decide
+from sessionstore.migrate.retire import retire, returning
 from sessionstore.migrate.rollback import rollback
 from sessionstore.purge import purge
 from sessionstore.repair import repair
@@ -39,6 +40,22 @@ def test_every_state_of_a_document_is_kept_for_its_batch(store: Store, tmp_path:
     gc(store, now=time.time() + LATER)
     gc(store, now=time.time() + 2 * LATER)
     assert [support.original(store, line["original"]) for line in support.live_lines(store)] == states
+    assert verify(store, deep=True).ok
+
+
+def test_a_batch_that_follows_a_growing_file_keeps_its_last_state_only(store: Store, tmp_path: Path) -> None:
+    path = write(support.claude_path(tmp_path, 1), support.claude(1, 10))
+    batch = str(run(store, path).batch)
+    for lines in (20, 30):
+        uncommit_end(store, batch)
+        support.rest()
+        support.grow(path, support.claude(1, lines, lines - 10))
+        assert run(store, path).batch == batch
+    assert [line["grown"] for line in support.live_lines(store)] == [False, True, True]
+    gc(store, grace_days=0)
+    gc(store, grace_days=0, now=time.time() + 60)
+    assert [kind for _, kind, _ in store.objects.all()] == [objects.CHUNK]
+    assert support.original(store, support.live_lines(store)[-1]["original"]) == path.read_bytes()
     assert verify(store, deep=True).ok
 
 
@@ -142,7 +159,10 @@ def test_a_session_of_an_export_that_has_another_title_is_updated(store: Store, 
     assert store.heads("export:a")[0]["title"] == "first"
 
 
-def test_the_chunks_of_a_large_export_are_listed_once(store: Store, tmp_path: Path) -> None:
+def test_the_chunks_of_a_large_export_are_listed_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decide, "MOST_CHUNKS", 2)
     long = [canonical.digest(bytes([n])) * 4000 for n in range(80)]
     path = write(tmp_path / "all.json", formats.export({f"s{n}": [f"{n}"] for n in range(40)} | {"long": long}))
     support.rest()
@@ -150,7 +170,7 @@ def test_the_chunks_of_a_large_export_are_listed_once(store: Store, tmp_path: Pa
     entries = [store.heads(key)[0]["originals"][0] for key in support.keys(store)]
     assert all(entry == entries[0] for entry in entries)
     assert entries[0].keys() == {"sha256", "bytes", "chunks_object"}
-    assert len(store.objects.chunks(entries[0])) > 16
+    assert len(store.objects.chunks(entries[0])) > 2
     assert support.original(store, entries[0]) == path.read_bytes()
     assert independent.read_original(Path(store.root), entries[0]) == path.read_bytes()
     assert max(len(str(store.heads(f"export:s{n}")[0])) for n in range(40)) < 2000
@@ -166,7 +186,10 @@ def test_the_chunks_of_a_large_export_are_listed_once(store: Store, tmp_path: Pa
     assert verify(store, deep=True).ok
 
 
-def test_purging_all_sessions_of_a_large_export_leaves_nothing(store: Store, tmp_path: Path) -> None:
+def test_purging_all_sessions_of_a_large_export_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decide, "MOST_CHUNKS", 2)
     long = [canonical.digest(bytes([n])) * 4000 for n in range(80)]
     run(store, write(tmp_path / "all.json", formats.export({"a": ["one"], "long": long})))
     purge(store, "export:long")
@@ -219,7 +242,9 @@ def test_the_files_of_a_line_are_all_kept(store: Store, tmp_path: Path) -> None:
     assert verify(store, deep=True).ok
     [line] = support.live_lines(store)
     assert [file["path"] for file in files_of(line)] == [str(path), str(other)]
-    run(store, path, retire=True)
+    journals = Journals(store.root)
+    later = journals.new_id()
+    assert retire(store, journals, {"t": "begin", "batch": later}, [line]).removed == 2
     assert not path.exists()
     assert not other.exists()
     [key] = support.keys(store)

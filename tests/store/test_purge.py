@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionstore import canonical, errors, fsio, layout, objects
+from sessionstore import errors, fsio, layout, objects
 from sessionstore.checks import content
 from sessionstore.compact import compact
 from sessionstore.gc import gc
@@ -331,20 +331,6 @@ def test_copies_that_a_sync_tool_has_made_go_too(store: Store, name: str) -> Non
     purge(store, "native:a")
     assert [path.exists() for path in (*copies.values(), foreign)] == [False, True, True]
     assert told(store) == []
-
-
-def test_what_hashing_goes_on_from_is_taken_out_of_journals(two: Store) -> None:
-    journals = Journals(two.root)
-    for batch in journals.ids():
-        path = at(two, f"batches/{batch}.jsonl")
-        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-        marked = [line | {"hash": SECRET} if line["t"] == "source" else line for line in lines]
-        path.write_bytes(b"".join(map(canonical.line, marked)))
-    purge(two, FIRST)
-    assert told(two) == [f"batches/{batch}.jsonl" for batch in journals.ids()[:1]]  # the other session's
-    for line in support.live_lines(two):
-        keys = [session["key"] for session in line["sessions"]]
-        assert ("hash" in line, line["resume"] is not None) == ((keys == [SECOND]), (keys == [SECOND]))
 
 
 def test_a_purge_cannot_be_rolled_back(two: Store) -> None:
