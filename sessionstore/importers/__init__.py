@@ -13,8 +13,11 @@ from sessionstore.importers.base import Importer
 
 GROUP = "sessionstore.importers"
 _OWN = {
+    "chatgpt": "sessionstore.importers.chatgpt:ChatGpt",
+    "claude-ai": "sessionstore.importers.claude_ai:ClaudeAi",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
+    "gemini-takeout": "sessionstore.importers.gemini_takeout:GeminiTakeout",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
 }

@@ -106,7 +106,12 @@ class Head:
                 data += block
                 if len(data) > HEAD:
                     break
-        return Head(name, data[:HEAD], len(data) <= HEAD)
+        return Head(name, data[:HEAD], len(data) <= HEAD, lambda: self._unpacked(name))
+
+    def _unpacked(self, name: str) -> bytes:
+        assert self._path is not None
+        with Archive(self._path) as archive:
+            return archive.read(name)
 
     def load(self) -> bytes:
         """The whole file, decompressed."""

@@ -69,9 +69,8 @@ class ChatGpt(Importer):
         "*/*.dat",
         "*/file-*",
         "*/file_*",
-        "*/audio/*",
-        "*/video/*",
-        "dalle-generations/*",
+        "*/audio/file-*",
+        "*/audio/file_*",
         *ATTACHED,
         NAMES,
         MANIFEST,
@@ -105,9 +104,7 @@ class ChatGpt(Importer):
 
 
 def _is_list(data: bytes) -> bool:
-    if b'"' not in data or data[:1] == b"<":
-        return False
-    for keys in exports.outline(data):
+    for keys in exports.outline(data, "mapping", "current_node"):
         shown = "mapping" in keys or {"current_node", "conversation_id"} <= keys
         if shown and keys & TELLING and not keys & FOREIGN:
             return True

@@ -198,8 +198,8 @@ class _Body:
             return self.rest.pop("text"), []
         if self.kind in ("text", "multimodal_text") and isinstance(self.rest.get("parts"), list):
             parts = self._listed()
-            texts = [part["content"] for part in parts if set(part) == {"type", "content"}]
-            others = [part for part in parts if set(part) != {"type", "content"}]
+            texts = [part["content"] for part in parts if _is_plain(part)]
+            others = [part for part in parts if not _is_plain(part)]
             return texts[0] if len(texts) == 1 else texts, others
         content, self.rest = self.rest, {}
         return content, self._pointers(content)
@@ -243,9 +243,7 @@ class _Body:
                     found.append(record_part(thought))
         if isinstance(self.rest.get("content"), str):
             found.append({"type": "reasoning", "content": self.rest.pop("content")})
-        for part in self._listed():
-            found.append({"type": "reasoning", "content": part["content"]} if set(part) == {"type", "content"} else part)
-        return found
+        return found + [part | {"type": "reasoning"} if _is_plain(part) else part for part in self._listed()]
 
     def _verbatim(self) -> list[Part]:
         content, self.rest = self.rest, {}
@@ -278,6 +276,11 @@ class _Body:
             missing["modality"] = modality
         part = self._assets.part(self._draft, asset_id, _mime_of(pointer), modality, missing)
         return part | {"asset": dict(pointer)}
+
+
+def _is_plain(part: Part) -> bool:
+    """Whether a part is a text and nothing else."""
+    return part["type"] == "text" and len(part) == 2
 
 
 def _mime_of(pointer: Mapping[str, Any]) -> str | None:

@@ -76,33 +76,37 @@ def opened(source: Source) -> Iterator[Files]:
     yield Files([lead, *(name for name in sorted(source.companions) if name != lead)], blocks, lead)
 
 
+def begin(blocks: Iterable[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first `size` bytes of some blocks, and all the blocks once more."""
+    rest = iter(blocks)
+    seen: list[bytes] = []
+    while sum(map(len, seen)) < size and (block := next(rest, None)) is not None:
+        seen.append(block)
+    return b"".join(seen)[:size], chain(seen, rest)
+
+
 def peek(source: Source, size: int) -> bytes:
     """The first `size` bytes of a source, which stay to be read."""
-    blocks = iter(source.blocks)
-    seen: list[bytes] = []
-    while sum(map(len, seen)) < size and (block := next(blocks, None)) is not None:
-        seen.append(block)
-    source.blocks = chain(seen, blocks)
-    return b"".join(seen)[:size]
+    head, source.blocks = begin(source.blocks, size)
+    return head
 
 
 def utf8(source: Source, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The blocks of a text as UTF-8 without a byte order mark."""
-    rest, head = iter(blocks), b""
-    while len(head) < len(BOM) and (block := next(rest, None)) is not None:
-        head += block
+    head, rest = begin(blocks, len(BOM))
     if head.startswith(UTF_16):
         source.note(MARK, "the file begins with a byte order mark")
         decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        for block in chain([head], rest):
+        for block in rest:
             yield decoder.decode(block).encode("utf-8", "replace")
         yield decoder.decode(b"", True).encode("utf-8", "replace")
         return
-    if head.startswith(BOM):
+    mark = len(BOM) if head.startswith(BOM) else 0
+    if mark:
         source.note(MARK, "the file begins with a byte order mark")
-        head = head[len(BOM) :]
-    yield head
-    yield from rest
+    for block in rest:
+        yield block[mark:] if mark else block
+        mark = max(0, mark - len(block))
 
 
 def elements(source: Source, files: Files, name: str) -> Iterator[Any]:
@@ -127,13 +131,13 @@ def refuse_when_empty(source: Source) -> None:
         raise Unparsable(account.rejected[0][1])
 
 
-def outline(data: bytes) -> list[set[str]]:
+def outline(data: bytes, *names: str) -> list[set[str]]:
     """The keys of the first objects of a JSON array, or of the one object, as far as the beginning of a file shows
-    them: enough to tell what it is without parsing all of it."""
+    them: enough to tell what it is without parsing all of it. Nothing when it names none of `names`."""
     if data.startswith(UTF_16):
         data = data.decode("utf-16", "replace").encode("utf-8", "replace")
     data = data.removeprefix(BOM).lstrip(b" \t\r\n")
-    if data[:1] not in (b"{", b"["):
+    if data[:1] not in (b"{", b"[") or not any(f'"{name}"'.encode() in data for name in names):
         return []
     level, depth, found = (1 if data[:1] == b"{" else 2), 0, list[set[str]]()
     for match in _TOKEN.finditer(data):
@@ -272,9 +276,12 @@ class Assets:
         return None
 
     def part(self, draft: Draft, asset_id: str, stated: Any, modality: str, missing: Message) -> Message:
-        """A blob part of the file with an id; `missing`, and an issue, when the export does not hold it. `stated` is
-        the mime type that the source states, `modality` what stands in for an unknown one."""
-        name = self.find(asset_id)
+        """A blob part of the file with an id: see `blob`."""
+        return self.blob(draft, self.find(asset_id), stated, modality, missing)
+
+    def blob(self, draft: Draft, name: str | None, stated: Any, modality: str, missing: Message) -> Message:
+        """A blob part of a file; `missing`, and an issue, when the export does not hold it. `stated` is the mime type
+        that the source states, `modality` what counts when the type tells nothing."""
         if name is None:
             draft.issue("asset-missing", "a picture, sound or other file that is not in the export")
             return missing
