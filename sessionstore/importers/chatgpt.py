@@ -119,7 +119,7 @@ class _Export:
         self._files = files
         self._blank = "-"
         """stands for an empty node id, which no message may have"""
-        self._ids: set[str] = set()
+        self._ids = exports.Ids()
         self._told: set[tuple[str, str]] = set()
         """id and digest of each conversation: the parts of an export may overlap"""
         self._attached: dict[str, dict[str, list[Any]]] = {}
@@ -203,8 +203,7 @@ class _Export:
 
     def _open(self, rest: dict[str, Any], stated: str) -> Draft:
         """The session of a conversation with everything but its messages."""
-        native_id = exports.unique(stated, self._ids)
-        self._ids.add(native_id)
+        native_id = self._ids.take(stated)
         draft = self._source.draft(native_id)
         if native_id != stated:
             draft.issue("conversation-twice", "the export holds this conversation in several states")
@@ -228,7 +227,7 @@ class _Export:
         draft.x |= exports.kept(rest)
         for name, entries in self._attached.pop(stated, {}).items():
             self._source.mapped(len(entries))
-            draft.x[exports.unique(name, draft.x)] = entries
+            draft.x[exports.Ids(draft.x).take(name)] = entries
         return draft
 
     def _messages(self, draft: Draft, mapping: dict[str, Any], current: Any) -> Iterator[tuple[Draft, Message]]:
@@ -237,7 +236,7 @@ class _Export:
         made = Messages(draft, self._assets)
         anchors: dict[str, str | None] = {}
         before: str | None = None
-        self._blank = exports.unique("-", mapping)
+        self._blank = exports.Ids(mapping).take("-")
         for node in nodes:
             self._source.account.records += 1
             above = anchors.get(node.parent) if node.parent is not None else None

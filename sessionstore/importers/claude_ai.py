@@ -103,7 +103,7 @@ class _Export:
     def __init__(self, source: Source, files: exports.Files) -> None:
         self._source = source
         self._files = files
-        self._ids: set[str] = set()
+        self._ids = exports.Ids()
         self._told: set[tuple[str, str]] = set()
         """id and digest of each conversation: the parts of an export may overlap"""
         self._projects: dict[str, str] = {}
@@ -147,8 +147,7 @@ class _Export:
         if told in self._told:
             return None
         self._told.add(told)
-        native_id = exports.unique(wanted, self._ids)
-        self._ids.add(native_id)
+        native_id = self._ids.take(wanted)
         draft = self._source.draft(native_id)
         if native_id != wanted:
             draft.issue("conversation-twice", "the export holds this conversation in several states")

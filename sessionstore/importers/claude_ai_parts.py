@@ -9,7 +9,7 @@ from typing import Any
 
 from sessionstore.importers.base import Draft, Message
 from sessionstore.importers.common import OWN_PARTS, is_instant, naive_time
-from sessionstore.importers.exports import is_said, kept, modality_of, record_part, unique
+from sessionstore.importers.exports import Ids, is_said, kept, modality_of, record_part
 
 SENDERS = {"human": "user", "assistant": "assistant", "user": "user", "system": "system"}
 NO_PARENT = "00000000-0000-4000-8000-000000000000"
@@ -23,7 +23,7 @@ class Messages:
 
     def __init__(self, draft: Draft, records: list[Any]) -> None:
         self._draft = draft
-        self._ids: set[str] = set()
+        self._ids = Ids()
         self._stated = {r["uuid"] for r in records if isinstance(r, dict) and isinstance(r.get("uuid"), str)}
         self._before: str | None = None
 
@@ -53,11 +53,10 @@ class Messages:
 
     def take_id(self, number: int, stated: Any) -> str:
         """The id of the next message."""
-        found = stated if isinstance(stated, str) and stated else f"m{number}"
-        if found in self._ids:
+        wanted = stated if isinstance(stated, str) and stated else f"m{number}"
+        found = self._ids.take(wanted)
+        if found != wanted:
             self._draft.issue("message-id-twice", "two messages have one id; the second was given another")
-            found = unique(found, self._ids)
-        self._ids.add(found)
         return found
 
     def _take_parent(self, found: Message, rest: dict[str, Any]) -> None:
@@ -259,12 +258,11 @@ def project(draft: Draft, rest: dict[str, Any]) -> Iterator[tuple[Message, bool]
         if isinstance(rest.get(name), str) and rest[name]:
             yield context(name, rest.pop(name), name), False
     docs = rest.pop("docs") if isinstance(rest.get("docs"), list) else []
-    ids = {"description", "prompt_template"}
+    ids = Ids(("description", "prompt_template"))
     for number, doc in enumerate(docs, 1):
         said = dict(doc) if isinstance(doc, dict) else {}
         text, name, stated = said.pop("content", None), said.pop("filename", None), said.pop("uuid", None)
-        message_id = unique(stated if isinstance(stated, str) and stated else f"m{number}", ids)
-        ids.add(message_id)
+        message_id = ids.take(stated if isinstance(stated, str) and stated else f"m{number}")
         if not isinstance(text, str):
             draft.issue("document-missing", "a document of a project whose content is not in the export")
             yield {"id": message_id, "role": "system", "kind": "meta", "parts": [record_part(doc)]}, True

@@ -189,13 +189,21 @@ def meta(message_id: str, value: Any) -> Message:
     return {"id": message_id, "role": "system", "kind": "meta", "parts": [record_part(value)]}
 
 
-def unique(wanted: str, taken: Mapping[str, Any] | set[str]) -> str:
-    """`wanted`, or the same with a number when it is taken."""
-    found, number = wanted, 1
-    while found in taken:
-        number += 1
-        found = f"{wanted}~{number}"
-    return found
+class Ids:
+    """Ids that are given once only: what is wanted again gets a number."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._given = dict.fromkeys(taken, 1)
+
+    def take(self, wanted: str) -> str:
+        """`wanted`, or the same with a number when it was given before."""
+        number, found = self._given.get(wanted, 0), wanted
+        while found in self._given:
+            number += 1
+            found = f"{wanted}~{number}"
+        self._given[wanted] = max(number, 1)
+        self._given.setdefault(found, 1)
+        return found
 
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (

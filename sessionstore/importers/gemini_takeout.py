@@ -92,7 +92,7 @@ class _Takeout:
     def __init__(self, source: Source, files: exports.Files) -> None:
         self._source = source
         self._files = files
-        self._ids: set[str] = set()
+        self._ids = exports.Ids()
         self._told: set[str] = set()
         self._folder = ""
         self._packed = frozenset(files.names if files.lead is None else ())
@@ -142,9 +142,7 @@ class _Takeout:
         if whole in self._told:
             return None
         self._told.add(whole)
-        native_id = exports.unique(canonical.digest(canonical.dumps(told))[:32], self._ids)
-        self._ids.add(native_id)
-        return self._source.draft(native_id)
+        return self._source.draft(self._ids.take(canonical.digest(canonical.dumps(told))[:32]))
 
     def _activity(self, draft: Draft, rest: dict[str, Any]) -> Iterator[Message]:
         """The messages of an activity in the JSON form."""

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import unescape
-from html.parser import HTMLParser
 
 from sessionstore.importers.parsing import Unparsable
 
@@ -24,6 +23,13 @@ _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "
 _BLOCKS = frozenset(
     {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "section", "table", "tr", "ul"}
 )
+_MARK = re.compile(
+    r"""<(/?)([a-zA-Z][a-zA-Z0-9:-]*+)(?:(?:[^<>"']|"[^"<]*+"|'[^'<]*+')*+>|[^<>]*+>)|<!--|<[!?][^<>]*+>"""
+)
+"""A tag, or the beginning of a comment. No step looks beyond the next `<`."""
+_CLASS = re.compile(r"""\bclass\s*=\s*["']([^"'<>]*)""")
+_SPACE = re.compile(r"[ \t\r\n]+")
+_BLANK = re.compile(r"\n{3,}")
 _CLOCK = re.compile(r"\d{1,2}[:.]\d{2}[:.]\d{2}")
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
 _LINK = re.compile(r"""\b(?:src|href)\s*=\s*(?:"([^"<>:#/][^"<>:]{0,400})"|'([^'<>:#/][^'<>:]{0,400})')""")
@@ -79,12 +85,9 @@ def records(blocks: Iterable[bytes]) -> Iterator[Record | None]:
 
 
 def _record(raw: bytes) -> Record:
-    parser = _Cells()
-    parser.feed(raw.decode("utf-8", "replace"))
-    parser.close()
     found = Record()
     body: str | None = None
-    for kind, text in parser.cells:
+    for kind, text in _cells(raw.decode("utf-8", "replace")):
         if "header-cell" in kind:
             found.product = plain(text)
         elif body is None and "content-cell" in kind:
@@ -97,160 +100,90 @@ def _record(raw: bytes) -> Record:
 
 def _divide(found: Record, body: str) -> None:
     """Tell prompt, time and answer apart: the time is the first line that looks like one."""
-    lines = _Lines()
-    lines.feed(body)
-    lines.close()
-    pieces = lines.pieces
-    for number, piece in enumerate(pieces):
-        if number and _is_time(piece):
-            found.prompt, found.time = "<br>".join(pieces[:number]), plain(piece)
-            found.answer = "<br>".join(pieces[number + 1 :])
+    lines = _lines(body)
+    for number, line in enumerate(lines):
+        if number and _is_time(line):
+            found.prompt, found.time = "<br>".join(lines[:number]), plain(line)
+            found.answer = "<br>".join(lines[number + 1 :])
             return
     found.prompt = body
 
 
-def _is_time(piece: str) -> bool:
-    text = unescape(piece).strip()
-    return len(text) < 80 and "<" not in piece and bool(_CLOCK.search(text) and _YEAR.search(text))
+def _is_time(line: str) -> bool:
+    if len(line) > 200 or "<" in line:
+        return False
+    text = unescape(line)
+    return bool(_CLOCK.search(text) and _YEAR.search(text))
 
 
-class _Raw(HTMLParser):
-    """Gives every piece of the source to `add` as it stands."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=False)
-
-    def add(self, raw: str) -> None:
-        raise NotImplementedError
-
-    def handle_data(self, data: str) -> None:
-        self.add(data)
-
-    def handle_entityref(self, name: str) -> None:
-        self.add(f"&{name};")
-
-    def handle_charref(self, name: str) -> None:
-        self.add(f"&#{name};")
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.add(self.get_starttag_text() or "")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in _VOID:
-            self.add(f"</{tag}>")
+def _tokens(html: str) -> Iterator[tuple[str, str, str]]:
+    """The tags and texts of HTML as (raw, name of the tag in lower case, "/" for an end tag); a text has no name.
+    Unlike the standard library's parser it needs no more time for markup that never ends than for any other."""
+    place, has_end = 0, True
+    while (match := _MARK.search(html, place)) is not None:
+        if match.start() > place:
+            yield html[place : match.start()], "", ""
+        place = match.end()
+        if match[0] == "<!--":
+            end = html.find("-->", place) if has_end else -1
+            has_end = end >= 0
+            place = end + 3 if has_end else place
+        elif match[2]:
+            yield match[0], match[2].lower(), match[1]
+    if place < len(html):
+        yield html[place:], "", ""
 
 
-class _Cells(_Raw):
-    """Collects the header and content cells of a record: (class, inner HTML)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cells: list[tuple[str, str]] = []
-        self._kind = ""
-        self._depth = 0
-        """how many `div`s are open inside the cell, itself included; 0 outside"""
-        self._found: list[str] = []
-
-    def add(self, raw: str) -> None:
-        if self._depth:
-            self._found.append(raw)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        kind = dict(attrs).get("class") or ""
-        if not self._depth:
-            if tag == "div" and ("header-cell" in kind or "content-cell" in kind):
-                self._depth, self._kind = 1, kind
-            return
-        super().handle_starttag(tag, attrs)
-        self._depth += tag == "div"
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._depth and tag == "div":
-            self._depth -= 1
-            if not self._depth:
-                self._finish()
-                return
-        super().handle_endtag(tag)
-
-    def close(self) -> None:
-        super().close()
-        if self._depth:
-            self._finish()
-
-    def _finish(self) -> None:
-        self.cells.append((self._kind, "".join(self._found)))
-        self._found, self._depth = [], 0
+def _cells(html: str) -> list[tuple[str, str]]:
+    """The header and content cells of a record: (class, inner HTML)."""
+    cells: list[tuple[str, list[str]]] = []
+    depth = 0
+    for raw, name, end in _tokens(html):
+        if not depth:
+            kind = _CLASS.search(raw) if name == "div" and not end else None
+            if kind is not None and ("header-cell" in kind[1] or "content-cell" in kind[1]):
+                cells.append((kind[1], []))
+                depth = 1
+            continue
+        if name == "div":
+            depth += -1 if end else 1
+        if depth:
+            cells[-1][1].append(raw)
+    return [(kind, "".join(inner)) for kind, inner in cells]
 
 
-class _Lines(_Raw):
-    """Cuts HTML at the `<br>` that stand in no other element."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._found: list[list[str]] = [[]]
-        self._depth = 0
-
-    @property
-    def pieces(self) -> list[str]:
-        """The HTML between the cuts."""
-        return ["".join(piece) for piece in self._found]
-
-    def add(self, raw: str) -> None:
-        self._found[-1].append(raw)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "br" and not self._depth:
-            self._found.append([])
-            return
-        super().handle_starttag(tag, attrs)
-        self._depth += tag not in _VOID
-
-    def handle_endtag(self, tag: str) -> None:
-        super().handle_endtag(tag)
-        if tag not in _VOID:
-            self._depth = max(0, self._depth - 1)
-
-
-class _Text(HTMLParser):
-    """The text of HTML as a person reads it."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[str] = []
-        self._hidden = 0
-        self._pre = 0
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.found.append(data if self._pre else re.sub(r"[ \t\r\n]+", " ", data))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in ("script", "style")
-        self._pre += tag == "pre"
-        if tag == "br" or tag in _BLOCKS:
-            self.found.append("\n")
-        elif tag == "li":
-            self.found.append("\n- ")
-        elif tag in ("td", "th"):
-            self.found.append("\t")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in ("script", "style")))
-        self._pre = max(0, self._pre - (tag == "pre"))
-        if tag in _BLOCKS:
-            self.found.append("\n")
+def _lines(html: str) -> list[str]:
+    """HTML cut at the `<br>` that stand in no other element."""
+    lines: list[list[str]] = [[]]
+    depth = 0
+    for raw, name, end in _tokens(html):
+        if name == "br" and not depth:
+            lines.append([])
+            continue
+        lines[-1].append(raw)
+        if name and name not in _VOID:
+            depth = max(0, depth + (-1 if end else 1))
+    return ["".join(line) for line in lines]
 
 
 def plain(html: str) -> str:
     """HTML as text: blocks on lines of their own, no more than one blank line between them."""
-    parser = _Text()
-    parser.feed(html)
-    parser.close()
-    lines = [line.strip(" \t") if not line.strip() else line.rstrip() for line in "".join(parser.found).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    found: list[str] = []
+    inside = dict.fromkeys(("pre", "script", "style"), 0)
+    for raw, name, end in _tokens(html):
+        if not name:
+            if not inside["script"] and not inside["style"]:
+                text = unescape(raw)
+                found.append(text if inside["pre"] else _SPACE.sub(" ", text))
+            continue
+        if name in inside:
+            inside[name] = max(0, inside[name] + (-1 if end else 1))
+        if name == "br" or name in _BLOCKS:
+            found.append("\n")
+        elif not end:
+            found.append({"li": "\n- ", "td": "\t", "th": "\t"}.get(name, ""))
+    lines = [line.rstrip() if line.strip() else "" for line in "".join(found).split("\n")]
+    return _BLANK.sub("\n\n", "\n".join(lines)).strip()
 
 
 def local_time(shown: str) -> tuple[str, bool] | None:
