@@ -12,6 +12,10 @@ from sessionstore.importers.exports import Assets, instant, is_said, kept, micro
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 USUAL: dict[str, Any] = {"status": "finished_successfully", "weight": 1.0, "recipient": "all"}
 """What most messages say of themselves; it is kept where a message says something else."""
+NO_TOOLS = frozenset({"", "all", "assistant", "user"})
+"""Recipients that are no tools."""
+POINTER = ("file-service://", "sediment://")
+"""How links to files of the export begin."""
 CONTEXT = frozenset({"user_editable_context", "model_editable_context"})
 
 Part = dict[str, Any]
@@ -39,8 +43,11 @@ class Messages:
         x = self._frame(found, rest, author)
         body = _Body(self._draft, self._assets, content or {})
         found["parts"] = self._parts(found, parent, body, author, record.get("recipient"), x)
-        found["parts"] += self._attachments(x.get("metadata"), body)
-        _classify(found, body, x.get("metadata"))
+        metadata = x.get("metadata")
+        if role == "tool" and isinstance(metadata, dict):
+            found["parts"] += body.pointers(metadata.get("aggregate_result"))
+        found["parts"] += self._attachments(metadata, body)
+        _classify(found, body, metadata)
         if body.kind != "text":
             x["content_type"] = body.kind
         if body.rest:
@@ -82,7 +89,7 @@ class Messages:
         x: dict[str, Any],
     ) -> list[Part]:
         node_id, role = found["id"], found["role"]
-        if role == "assistant" and isinstance(recipient, str) and recipient not in ("", "all"):
+        if role == "assistant" and isinstance(recipient, str) and recipient not in NO_TOOLS:
             arguments = body.arguments()
             if arguments is not None:
                 self._calls[node_id] = (node_id, recipient)
@@ -202,7 +209,7 @@ class _Body:
             others = [part for part in parts if not _is_plain(part)]
             return texts[0] if len(texts) == 1 else texts, others
         content, self.rest = self.rest, {}
-        return content, self._pointers(content)
+        return content, self.pointers(content)
 
     def _listed(self) -> list[Part]:
         items = self.rest.get("parts")
@@ -227,7 +234,7 @@ class _Body:
             others = {key: value for key, value in item.items() if key not in ("text", "content_type")}
             part: Part = {"type": "text", "content": item["text"], "content_type": kind}
             return [part | ({"transcription": others} if others else {})]
-        return [_other(kind, item), *self._pointers(item)]
+        return [_other(kind, item), *self.pointers(item)]
 
     def _reasoning(self) -> list[Part]:
         found: list[Part] = []
@@ -247,9 +254,9 @@ class _Body:
 
     def _verbatim(self) -> list[Part]:
         content, self.rest = self.rest, {}
-        return [_other(self.kind, content), *self._pointers(content)]
+        return [_other(self.kind, content), *self.pointers(content)]
 
-    def _pointers(self, value: Any) -> list[Part]:
+    def pointers(self, value: Any) -> list[Part]:
         """Parts for the files that a value points at from inside, to a small depth."""
         found: list[Part] = []
         level = [value]
@@ -258,6 +265,8 @@ class _Body:
             for item in level:
                 if isinstance(item, dict) and isinstance(item.get("asset_pointer"), str):
                     found.append(self._asset(item))
+                elif isinstance(item, str) and item.startswith(POINTER):
+                    found.append(self._asset({"asset_pointer": item}))
                 elif isinstance(item, dict | list):
                     below += item.values() if isinstance(item, dict) else item
             level = below

@@ -280,6 +280,26 @@ def test_pointers_inside_other_content_are_followed() -> None:
     assert parts[1]["mime_type"] == "image/jpeg"
 
 
+def test_pictures_that_a_program_has_drawn_are_found_in_its_result() -> None:
+    drawn = {"aggregate_result": {"messages": [{"message_type": "image", "image_url": "file-service://file-1"}]}}
+    content = {"content_type": "execution_output", "text": "<Figure>"}
+    made = conversation(node("n", None, "tool", content=content, metadata=drawn))
+    found = imported(IMPORTER, json.dumps([made]).encode(), "conversations.json", {"file-1.png": b"\x89PNG\r\n\x1a\n"})
+    parts = found.one()[1][0]["parts"]
+    assert [part["type"] for part in parts] == ["tool_call_response", "blob"]
+    assert parts[1]["asset"] == {"asset_pointer": "file-service://file-1"}
+
+
+@pytest.mark.parametrize("recipient", ["all", "assistant", "", None, 5])
+def test_a_message_to_no_tool_is_no_call(recipient: Any) -> None:
+    assert one({"content_type": "text", "parts": ["Hi"]}, recipient=recipient)["parts"][0]["type"] == "text"
+
+
+def test_a_list_in_utf_16_is_read_like_any_other() -> None:
+    data = (FIXTURES / "conversation.json").read_bytes()
+    assert given(data.decode().encode("utf-16")).sessions == given(data).sessions
+
+
 def test_a_conversation_without_messages_is_kept_and_reported() -> None:
     found = folder("export")
     draft = found.drafts["c0ffee00-0000-4000-8000-000000000003"]
