@@ -14,6 +14,8 @@ from sessionstore.importers.base import Importer
 GROUP = "sessionstore.importers"
 _OWN = {
     "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
+    "chatgpt": "sessionstore.importers.chatgpt:ChatGpt",
+    "claude-ai": "sessionstore.importers.claude_ai:ClaudeAi",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "claude-stream": "sessionstore.importers.claude_stream:ClaudeStream",
     "codex": "sessionstore.importers.codex:Codex",
@@ -24,6 +26,7 @@ _OWN = {
     "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
     "iflow": "sessionstore.importers.iflow:IFlow",
     "icoder": "sessionstore.importers.icoder:Icoder",
+    "gemini-takeout": "sessionstore.importers.gemini_takeout:GeminiTakeout",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
     "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",

@@ -106,7 +106,12 @@ class Head:
                 data += block
                 if len(data) > HEAD:
                     break
-        return Head(name, data[:HEAD], len(data) <= HEAD)
+        return Head(name, data[:HEAD], len(data) <= HEAD, lambda: self._unpacked(name))
+
+    def _unpacked(self, name: str) -> Iterator[bytes]:
+        assert self._path is not None
+        with Archive(self._path) as archive:
+            yield from archive.blocks(name)
 
     def blocks(self) -> Iterable[bytes]:
         """The whole file, decompressed, in blocks."""

@@ -204,7 +204,9 @@ class Archive:
                     if given > min(MAX_UNZIPPED, (64 << 20) + packed * MAX_RATIO):
                         raise Unparsable(f"{name} unpacks to far more than a conversation does")
                     yield block
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError) as error:
+        except Unparsable:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError, ValueError) as error:
             raise Unparsable(f"{name} cannot be unpacked ({error})") from None
 
     def read(self, name: str, most: int = MAX_ELEMENT) -> bytes:
