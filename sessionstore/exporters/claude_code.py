@@ -70,12 +70,11 @@ class _Writer:
 
     def record(self, message: Record) -> Record:
         """The record of the next message."""
-        kind = message.get("kind")
         record = self._envelope(message)
         x = dict(message.get("x") or {}) if self.own else {}
         x.pop("time", None)
         role = message["role"]
-        if kind == "meta" and (kept := _kept(message)) is not None and self.own:
+        if self.own and role == "system" and (kept := _kept(message)) is not None:
             return {**record, **kept}
         if role == "system":
             self._notice(record, message, x)

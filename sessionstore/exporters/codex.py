@@ -12,7 +12,7 @@ from typing import Any
 
 from sessionstore.exporters import content
 from sessionstore.exporters.codex_items import Items
-from sessionstore.exporters.native import Clock, file_time, safe_path, session_uuid
+from sessionstore.exporters.native import Clock, began, file_time, safe_path, session_uuid
 from sessionstore.exporters.report import Report
 
 Record = dict[str, Any]
@@ -29,7 +29,7 @@ _HELD_KINDS = (None, "error", "meta")
 
 def place(revision: Record) -> str:
     """`YYYY/MM/DD/rollout-<time>-<id>.jsonl`."""
-    time = file_time(str(revision.get("created_at") or ""))
+    time = file_time(began(revision))
     return safe_path(f"{time[:4]}/{time[5:7]}/{time[8:10]}/rollout-{time}-{session_uuid(revision)}.jsonl")
 
 
@@ -89,7 +89,10 @@ class _Writer:
             payload["git"] = known
         if self.revision.get("tools"):
             payload["dynamic_tools"] = self.revision["tools"]
-        payload |= facts
+        for name, value in facts.items():
+            # What is left of an object whose better known part has a name of its own belongs beside that part again.
+            both = isinstance(value, dict) and isinstance(payload.get(name), dict)
+            payload[name] = {**payload[name], **value} if both else value
         yield {"timestamp": time or self.clock.begin, "type": "session_meta", "payload": payload}
 
     def _id(self) -> str:

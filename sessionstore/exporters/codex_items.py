@@ -13,6 +13,7 @@ from sessionstore.exporters.turns import Ids
 Item = dict[str, Any]
 _ACTIONS = ("local_shell", "web_search")
 """Calls of Codex's own whose arguments are an object, under `action`."""
+_KNOWN = frozenset({"type", "content", "modality", "mime_type", "data", "object", "bytes", "uri"})
 _EVENTS = {"user": ("user_message", "message"), "assistant": ("agent_message", "message")}
 
 
@@ -78,8 +79,15 @@ class Items:
     def _said(self, part: dict[str, Any], role: str) -> Item | None:
         """Text, or an image that a user has shown, as a piece of a message item."""
         if part["type"] == "text":
-            return {"type": "output_text" if role == "assistant" else "input_text", "text": content.plain_text(part)}
-        return _image(part) if role == "user" else None
+            kind = "output_text" if role == "assistant" else "input_text"
+            made: Item | None = {"type": kind, "text": content.plain_text(part)}
+        else:
+            made = _image(part) if role == "user" else None
+        return {**self._rest(part), **made} if made else None
+
+    def _rest(self, part: dict[str, Any]) -> dict[str, Any]:
+        """What Codex itself has said of a piece besides."""
+        return {name: value for name, value in part.items() if name not in _KNOWN} if self.own else {}
 
     def _reasoning(self, part: dict[str, Any], message: dict[str, Any]) -> Iterator[Item]:
         text, signature = content.plain_text(part), part.get("signature")
@@ -130,7 +138,7 @@ class Items:
         for item in content.contents(response):
             made = _image(item) if item["type"] != "text" else {"type": "input_text", "text": item["content"]}
             self.report.count("images in tool results left out", int(made is None))
-            pieces += [] if made is None else [made]
+            pieces += [] if made is None else [{**self._rest(item), **made}]
         if isinstance(response, list):
             return pieces
         return "\n".join(piece["text"] for piece in pieces if "text" in piece)

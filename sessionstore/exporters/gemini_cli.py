@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sessionstore.exporters import content
-from sessionstore.exporters.native import Clock, digest, file_time, safe_path, session_uuid, uuid_of
+from sessionstore.exporters.native import Clock, began, digest, file_time, safe_path, session_uuid, uuid_of
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.turns import Call, Ids, Turn, turns
 
@@ -20,7 +20,7 @@ _NOTICES = {"error": "error"}
 
 def place(revision: Record) -> str:
     """`<project hash>/chats/session-<time>-<id>.jsonl`."""
-    time = file_time(str(revision.get("created_at") or ""))[:16]
+    time = file_time(began(revision))[:16]
     return safe_path(f"{_project(revision)}/chats/session-{time}-{_id(revision)[:8]}.jsonl")
 
 
@@ -123,8 +123,8 @@ class _Writer:
         record = {**self._frame(first), "type": "gemini"}
         self._used.add(record["id"])
         said = [part for part in turn.speech if part["type"] != "reasoning"]
-        if all(part["type"] == "text" for part in said):
-            record["content"] = "\n\n".join(content.plain_text(part) for part in said)
+        if not said or (len(said) == 1 and said[0]["type"] == "text"):
+            record["content"] = content.plain_text(said[0]) if said else ""
         else:
             record["content"] = [made for part in said if (made := self._part(part)) is not None]
         record["thoughts"] = [thought for part in turn.speech if (thought := self._thought(part, record))]
@@ -189,7 +189,7 @@ class _Writer:
             response = {"id": call.id, "name": call.name, "response": told}
             pictures = (self._part(part) for part in call.result if part["type"] != "text")
             made["result"] = [{"functionResponse": response}, *filter(None, pictures)]
+            made["resultDisplay"] = text
         made["status"] = ("error" if call.is_error else "success") if call.answered else "cancelled"
         made["timestamp"] = record["timestamp"]
-        made["resultDisplay"] = text
         return made

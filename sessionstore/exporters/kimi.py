@@ -10,7 +10,7 @@ from typing import Any
 
 from sessionstore import canonical
 from sessionstore.exporters.chat import records
-from sessionstore.exporters.native import Clock, file_time, raw_time, safe_name
+from sessionstore.exporters.native import began, file_time, raw_time, safe_name
 from sessionstore.exporters.report import Report
 
 WINDOW = 50
@@ -56,7 +56,7 @@ def _local(revision: dict[str, Any], name: str, report: Report) -> str:
     raw = raw_time(revision, name)
     if raw:
         return raw
-    stated = revision.get(name) or Clock(revision, report).begin
+    stated = revision.get(name) or began(revision)
     date, _, clock = file_time(str(stated)).partition("T")
     fraction = re.search(r"\.\d{1,6}", str(stated))
     report.tell("the zone of times is not held by this format; they are in UTC")

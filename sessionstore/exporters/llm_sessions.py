@@ -8,7 +8,7 @@ from typing import Any
 
 from sessionstore.exporters import content
 from sessionstore.exporters.chat import records
-from sessionstore.exporters.native import Clock, raw_time, safe_name
+from sessionstore.exporters.native import began, raw_time, safe_name
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.view import added
 
@@ -35,7 +35,7 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
             listed.append(_with_facts(record, message, first=n == 0, report=report))
     rest = dict(revision.get("x") or {}) if own else {}
     prompt = content.texts([part for part in revision.get("system") or () if isinstance(part, dict)])
-    begin = Clock(revision, report).begin
+    begin = began(revision)
     metadata = {
         "system_prompt": "\n\n".join(prompt) or None,
         "tags": rest.pop("tags", []),

@@ -60,7 +60,7 @@ class Clock:
 
     def __init__(self, revision: dict[str, Any], report: Report) -> None:
         self._report = report
-        self.begin = str(revision.get("created_at") or raw_time(revision, "created_at") or "") or _EPOCH
+        self.begin = began(revision)
         self.now = self.begin
 
     def of(self, message: dict[str, Any]) -> str:
@@ -71,6 +71,11 @@ class Clock:
         else:
             self._report.count("unknown times given as the last known one")
         return self.now
+
+
+def began(revision: dict[str, Any]) -> str:
+    """When a session began, as far as its source says: else the beginning of time."""
+    return str(revision.get("created_at") or raw_time(revision, "created_at") or _EPOCH)
 
 
 def raw_time(owner: dict[str, Any], name: str) -> str | None:
