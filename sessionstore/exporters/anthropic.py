@@ -11,7 +11,7 @@ from typing import Any
 from sessionstore.exporters import content
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.tools import definitions
-from sessionstore.exporters.turns import Call, Ids, Turn, split_system, turns, user_first
+from sessionstore.exporters.turns import BEGINNING, Call, Dialogue, Ids, Turn, split_system, turns
 
 Block = dict[str, Any]
 MAX_TOKENS = 4096
@@ -22,7 +22,6 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
     """One line."""
     ids = Ids("[^a-zA-Z0-9_-]", 64)
     system, rest = split_system(revision, turns(messages, report, ids, merged=True), report)
-    rest = user_first(rest, report)
     model = _model(rest, revision)
     if not model:
         report.tell("no model is known; set one")
@@ -45,18 +44,11 @@ def _model(found: list[Turn], revision: dict[str, Any]) -> str:
 
 def _alternating(found: list[Turn], revision: dict[str, Any], report: Report) -> list[dict[str, Any]]:
     """The messages; the results of a turn's calls begin the user's next one."""
-    listed: list[dict[str, Any]] = []
-
-    def say(role: str, blocks: list[Block]) -> None:
-        if blocks and listed and listed[-1]["role"] == role:
-            listed[-1]["content"] += blocks
-        elif blocks:
-            listed.append({"role": role, "content": blocks})
-
+    dialogue = Dialogue("content")
     for turn in found:
-        say(turn.role, _blocks(turn, revision, report))
-        say("user", [_result(call, report) for call in turn.calls])
-    return listed
+        dialogue.say(turn.role, _blocks(turn, revision, report))
+        dialogue.say("user", [_result(call, report) for call in turn.calls])
+    return dialogue.finish({"type": "text", "text": BEGINNING}, report)
 
 
 def _blocks(turn: Turn, revision: dict[str, Any], report: Report) -> list[Block]:

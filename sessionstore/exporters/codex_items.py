@@ -39,7 +39,7 @@ class Items:
                 said.append(piece)
                 continue
             if said:
-                yield self._message(role, said, x)
+                yield self._message(message, role, said, x)
                 said = []
             if kind == "reasoning":
                 yield from self._reasoning(part, message)
@@ -52,7 +52,7 @@ class Items:
             else:
                 self.report.count(f"parts of type {kind} left out")
         if said:
-            yield self._message(role, said, x)
+            yield self._message(message, role, said, x)
 
     def event(self, item: Item, kind: str | None) -> Item | None:
         """The event that tells an item's text again, so that the program shows it; None when it has none."""
@@ -73,7 +73,10 @@ class Items:
             return str(x.pop("role", "developer"))
         return "user" if role == "tool" else str(role)
 
-    def _message(self, role: str, said: list[Item], x: dict[str, Any]) -> Item:
+    def _message(self, message: dict[str, Any], role: str, said: list[Item], x: dict[str, Any]) -> Item:
+        if x and role == "user" and message.get("kind") == "context":
+            # What Codex itself puts into the user's mouth says nothing besides; another agent's word does.
+            return {"type": "agent_message", **x, "content": said}
         return {"type": "message", "role": role, "content": said, **({"phase": x["phase"]} if "phase" in x else {})}
 
     def _said(self, part: dict[str, Any], role: str) -> Item | None:
@@ -94,7 +97,7 @@ class Items:
         if signature and content.maker_of(message, self.revision) != "openai":
             self.report.count("signatures of reasoning by another provider left out")
             signature = None
-        if not text and not signature:
+        if not text and not signature and not self.own:
             return
         yield {
             "type": "reasoning",

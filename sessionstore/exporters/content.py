@@ -84,8 +84,10 @@ def contents(response: Any) -> list[Part]:
         return [part for item in response if (part := _item(item)) is not None]
     if response is None:
         return []
-    if isinstance(response, dict) and response.keys() == {"output"} and isinstance(response["output"], str):
-        return contents(response["output"])
+    if isinstance(response, dict) and len(response) == 1:
+        told = response.get("output", response.get("error"))
+        if isinstance(told, str):
+            return contents(told)
     return [{"type": "text", "content": dumps(response)}]
 
 

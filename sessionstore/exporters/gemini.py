@@ -9,7 +9,7 @@ from typing import Any
 from sessionstore.exporters import content
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.tools import definitions
-from sessionstore.exporters.turns import Call, Ids, Turn, split_system, turns, user_first
+from sessionstore.exporters.turns import BEGINNING, Call, Dialogue, Ids, Turn, split_system, turns
 
 Part = dict[str, Any]
 
@@ -21,7 +21,7 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
     request: dict[str, Any] = {}
     if system:
         request["systemInstruction"] = {"parts": [{"text": text} for text in system]}
-    request["contents"] = _alternating(user_first(rest, report), report)
+    request["contents"] = _alternating(rest, report)
     if tools := definitions(revision, report):
         declared = [
             {
@@ -37,19 +37,12 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
 
 def _alternating(found: list[Turn], report: Report) -> list[dict[str, Any]]:
     """The contents; the responses to a turn's calls begin the user's next one."""
-    listed: list[dict[str, Any]] = []
-
-    def say(role: str, parts: list[Part]) -> None:
-        if parts and listed and listed[-1]["role"] == role:
-            listed[-1]["parts"] += parts
-        elif parts:
-            listed.append({"role": role, "parts": parts})
-
+    dialogue = Dialogue("parts")
     for turn in found:
         role = "model" if turn.role == "assistant" else "user"
-        say(role, [made for part in turn.parts if (made := _part(part, report)) is not None])
-        say("user", [_response(call, report) for call in turn.calls])
-    return listed
+        dialogue.say(role, [made for part in turn.parts if (made := _part(part, report)) is not None])
+        dialogue.say("user", [_response(call, report) for call in turn.calls])
+    return dialogue.finish({"text": BEGINNING}, report)
 
 
 def _part(part: Part | Call, report: Report) -> Part | None:

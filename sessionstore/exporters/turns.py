@@ -127,13 +127,27 @@ def split_system(revision: dict[str, Any], found: list[Turn], report: Report) ->
     return system, rest
 
 
-def user_first(found: list[Turn], report: Report) -> list[Turn]:
-    """The turns, begun by a user as most providers ask for."""
-    if not found or found[0].role == "user":
-        return found
-    report.tell(f"the conversation begins with an answer; {BEGINNING!r} was put before it")
-    message: Message = {"id": "", "role": "user", "parts": []}
-    return [Turn("user", [{"type": "text", "content": BEGINNING}], [message]), *found]
+class Dialogue:
+    """The messages of a request whose roles alternate and whose first one is the user's."""
+
+    def __init__(self, field: str) -> None:
+        """`field` is where a message has its parts."""
+        self._field = field
+        self._said: list[dict[str, Any]] = []
+
+    def say(self, role: str, parts: list[Part]) -> None:
+        """Add what a side says; nothing for no parts."""
+        if parts and self._said and self._said[-1]["role"] == role:
+            self._said[-1][self._field] += parts
+        elif parts:
+            self._said.append({"role": role, self._field: parts})
+
+    def finish(self, beginning: Part, report: Report) -> list[dict[str, Any]]:
+        """The messages; when the other side has begun, the user says `beginning` first."""
+        if self._said and self._said[0]["role"] != "user":
+            report.tell(f"the conversation begins with an answer; {BEGINNING!r} was put before it")
+            self._said.insert(0, {"role": "user", self._field: [beginning]})
+        return self._said
 
 
 class _Walk:

@@ -275,7 +275,9 @@ def test_gemini_cli_lines_have_the_shape_that_its_program_writes() -> None:
     messages = [
         say(1, "system", "Be brief."),
         say(2, "user", "list", time="2026-01-01T00:00:00.000Z"),
-        say(3, "assistant", {"type": "reasoning", "content": "hm"}, "ok", call("a", "ls", {"p": "."}), model="gemini-3"),
+        say(
+            3, "assistant", {"type": "reasoning", "content": "hm"}, "ok", call("a", "ls", {"p": "."}), model="gemini-3"
+        ),
         say(4, "tool", answer("a", "README")),
         say(5, "system", "over quota", kind="error"),
         say(6, "assistant", call("b", "ls")),
@@ -300,7 +302,7 @@ def test_gemini_cli_lines_have_the_shape_that_its_program_writes() -> None:
 @pytest.mark.parametrize("form", [name for name, form in exporters.FORMS.items() if form.native])
 def test_no_id_leads_out_of_the_directory(form: str, native_id: str) -> None:
     for source in (form, "native"):
-        revision = session([], cwd="/home/../..//x", **{})
+        revision = session([], cwd="/home/../..//x")
         revision |= {"native_id": native_id, "source": source, "key": f"{source}:{native_id}"}
         place = exporters.place(form, revision)
         steps = place.split("/")
