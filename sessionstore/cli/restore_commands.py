@@ -91,7 +91,7 @@ def _is_same(place: Path, entry: dict[str, Any]) -> bool:
             return False
         with place.open("rb") as file:
             digest: str = hashlib.file_digest(file, "sha256").hexdigest()
-            return digest == entry["sha256"]
+            return bool(digest == entry["sha256"])
     except OSError:
         return False
 
