@@ -88,6 +88,8 @@ def export(store: Store, revisions: list[Revision], request: Request) -> list[di
                 "left_out": report.as_json(),
             }
         )
+    if not several:
+        sys.stdout.buffer.flush()
     _tell(told, where if several else None)
     return told
 
@@ -134,7 +136,7 @@ def _tell(written: list[dict[str, Any]], directory: Path | None) -> None:
         if totals.lines:
             note(f"{len(written)} sessions: {'; '.join(totals.lines)}")
     if directory is not None:
-        note(f"wrote {len(written)} files to {directory}")
+        note(f"wrote {len(written)} file{'' if len(written) == 1 else 's'} to {directory}")
 
 
 def _lines(entries: Iterable[dict[str, Any]]) -> list[str]:

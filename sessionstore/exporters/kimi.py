@@ -59,5 +59,5 @@ def _local(revision: dict[str, Any], name: str, report: Report) -> str:
     stated = revision.get(name) or began(revision)
     date, _, clock = file_time(str(stated)).partition("T")
     fraction = re.search(r"\.\d{1,6}", str(stated))
-    report.tell("the zone of times is not held by this format; they are in UTC")
+    report.tell("the zone of times is not held by this format, so they are in UTC")
     return f"{date}T{clock.replace('-', ':')}{fraction[0] if fraction else ''}"
