@@ -7,7 +7,7 @@ from typing import Any
 from sessionstore.exporters import content
 from sessionstore.exporters.anthropic import media, thinking
 from sessionstore.exporters.report import Report
-from sessionstore.exporters.turns import Ids
+from sessionstore.exporters.turns import Ids, OpenCalls
 
 Block = dict[str, Any]
 _KNOWN = {
@@ -29,7 +29,7 @@ class Blocks:
         self.revision, self.report = revision, report
         self.own = revision.get("source") == "claude-code"
         self._ids = Ids("[^a-zA-Z0-9_-]", 64)
-        self._open: dict[str, list[str]] = {}
+        self._open: OpenCalls[str] = OpenCalls()
 
     def of(self, message: dict[str, Any]) -> list[Block]:
         """The content of a message."""
@@ -63,7 +63,7 @@ class Blocks:
     def _call(self, part: dict[str, Any]) -> Block:
         raw = str(part.get("id") or "")
         ident = raw if self.own else self._ids.unique(raw)
-        self._open.setdefault(raw, []).append(ident)
+        self._open.add(raw, ident)
         arguments: Any = part.get("arguments")
         if not (self.own and isinstance(arguments, dict)):
             arguments, wrapped = content.arguments_object(arguments)
@@ -72,7 +72,7 @@ class Blocks:
 
     def _result(self, part: dict[str, Any]) -> Block:
         raw = str(part.get("id") or "")
-        ident = raw if self.own else self._answered(raw)
+        ident = raw if self.own else self._open.answer(raw) or self._ids.fit(raw, "call")
         block: Block = {"type": "tool_result", "tool_use_id": ident}
         told = self._told(part.get("response"))
         if told is not None:
@@ -80,14 +80,6 @@ class Blocks:
         if part.get("is_error") is True:
             block["is_error"] = True
         return block
-
-    def _answered(self, raw: str) -> str:
-        """The id under which the call of a result was written: the latest open one of that id, or of any id when the
-        source has lost it."""
-        waiting = self._open.get(raw) if raw else next((ids for ids in self._open.values() if ids), None)
-        if waiting:
-            return waiting.pop()
-        return self._ids.fit(raw, "call")
 
     def _told(self, response: Any) -> Any:
         if response is None or isinstance(response, str):

@@ -119,7 +119,9 @@ class _Writer:
             self.model = model
             yield self._turn_context(time)
         if role == "system" and kind == "error":
-            yield self.event({"type": "error", "message": "\n\n".join(content.texts(message["parts"]))})
+            told = content.texts(message["parts"])
+            self.report.count("errors without a text left out", int(not told))
+            yield from (self.event({"type": "error", "message": text}) for text in told)
         elif self.own and (kept := self._kept(message)):
             yield from ({"timestamp": time, **record} for record in kept)
         else:

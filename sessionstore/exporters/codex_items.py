@@ -8,7 +8,7 @@ from typing import Any
 
 from sessionstore.exporters import content
 from sessionstore.exporters.report import Report
-from sessionstore.exporters.turns import Ids
+from sessionstore.exporters.turns import Ids, OpenCalls
 
 Item = dict[str, Any]
 _ACTIONS = ("local_shell", "web_search")
@@ -24,8 +24,8 @@ class Items:
         self.revision, self.report = revision, report
         self.own = revision.get("source") == "codex"
         self._ids = Ids("", 1 << 20)
-        self._open: dict[str, list[tuple[str, str]]] = {}
-        """Of calls by their own id: the id and the type they were written with."""
+        self._open: OpenCalls[tuple[str, str]] = OpenCalls()
+        """The id and the type that each call was written with."""
 
     def of(self, message: dict[str, Any]) -> Iterator[Item]:
         """The items of a message: what is said together is one item, each thought, call and result one of its own."""
@@ -117,13 +117,12 @@ class Items:
         else:
             told = content.arguments_string(arguments)
             kind, item = "function_call", {"name": name, "arguments": told, "call_id": ident}
-        self._open.setdefault(raw, []).append((ident, kind))
+        self._open.add(raw, (ident, kind))
         return {"type": kind, **item, **rest}
 
     def _output(self, part: dict[str, Any], x: dict[str, Any]) -> Item:
         raw = str(part.get("id") or "")
-        waiting = self._open.get(raw) if raw else next((ids for ids in self._open.values() if ids), None)
-        ident, kind = waiting.pop() if waiting else (raw or "call", "function_call")
+        ident, kind = self._open.answer(raw) or (raw or "call", "function_call")
         output = self._told(part)
         metadata = x.get("metadata")
         if isinstance(metadata, dict) and isinstance(output, str):

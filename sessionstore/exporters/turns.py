@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sessionstore.exporters.content import Part, contents, texts
 from sessionstore.exporters.report import Report
 
 Message = dict[str, Any]
+T = TypeVar("T")
 NO_RESULT = "No result of this tool call was recorded."
 """The result of a call that the source has no result of."""
 ORPHAN = "Result of a tool call that this conversation does not hold:"
@@ -99,6 +100,29 @@ class Ids:
             self._used[fitting] = n
 
 
+class OpenCalls(Generic[T]):
+    """The calls that wait for their result, when messages are written one after the other: what each was written with,
+    by the id its source gave it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[T]] = {}
+
+    def add(self, ident: str, written: T) -> None:
+        """Note a call."""
+        self._waiting.setdefault(ident, []).append(written)
+
+    def answer(self, ident: str) -> T | None:
+        """The latest waiting call of that id, which waits no longer; without an id the first one of all."""
+        ident = ident or next(iter(self._waiting), "")
+        waiting = self._waiting.get(ident)
+        if waiting is None:
+            return None
+        found = waiting.pop()
+        if not waiting:
+            del self._waiting[ident]
+        return found
+
+
 def turns(messages: Iterable[Message], report: Report, ids: Ids, *, merged: bool, answer: bool = True) -> list[Turn]:
     """The turns of a session, with every call answered, unless `answer` is false. With `merged` what a user says in
     several messages is one turn, as providers want it whose roles alternate."""
@@ -114,17 +138,18 @@ def split_system(revision: dict[str, Any], found: list[Turn], report: Report) ->
     system = texts([part for part in revision.get("system") or () if isinstance(part, dict)])
     system += [str(part) for part in revision.get("system") or () if isinstance(part, str)]
     rest: list[Turn] = []
+    known = dict.fromkeys(system)
     for turn in found:
         if turn.role == "system":
             said = texts(turn.speech)
             report.count("system messages moved to the front", int(bool(rest and said)))
-            system += [text for text in said if text not in system]
+            known |= dict.fromkeys(said)
         elif rest and rest[-1].role == turn.role == "user":
             rest[-1].parts += turn.parts
             rest[-1].messages += turn.messages
         else:
             rest.append(turn)
-    return system, rest
+    return list(known), rest
 
 
 class Dialogue:

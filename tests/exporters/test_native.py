@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from sessionstore.exporters.native import is_uuid
 from sessionstore.importers import all_importers
 from tests.exporters import support
 from tests.exporters.support import FIXTURES, answer, call, exported, image, returned, say, session
-from tests.importers.support import recognised
+from tests.importers.support import imported, recognised
 
 NATIVE = [name for name, form in exporters.FORMS.items() if form.native and name in all_importers()]
 each_format = pytest.mark.parametrize("form", NATIVE)
@@ -115,6 +116,26 @@ def facts(message: support.Message) -> Any:
     """What must be the same of a message that returns to its own format."""
     names = ("role", "parts", "kind", "time", "model")
     return {name: message[name] for name in names if name in message}
+
+
+@pytest.mark.samples
+@each_format
+def test_real_sessions_come_back_as_the_same_conversation(form: str, samples: Path) -> None:
+    compared = 0
+    for source in ("claude-code", "codex"):
+        importer = all_importers()[source]
+        for path in sorted((samples / source).rglob("*.jsonl")):
+            if not recognised(importer, path):
+                continue
+            read = imported(importer, path, companions={})
+            for native_id, messages in read.sessions.items():
+                revision = support.revision_of(source, read.drafts[native_id], messages)
+                if shown := support.shown(chosen(revision, messages)):
+                    _, after = returned(form, exported(form, revision, messages)[0], revision)
+                    assert talk(shown) <= talk(after), path
+                    assert support.calls(after) == support.calls(shown), path
+                    compared += 1
+    assert compared > 20
 
 
 # --- what the formats cannot hold ----------------------------------------------------------------------------
