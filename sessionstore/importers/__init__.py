@@ -16,6 +16,9 @@ _OWN = {
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
     "kimi": "sessionstore.importers.kimi:Kimi",
+    "kimi-cli": "sessionstore.importers.kimi_cli:KimiCli",
+    "kimi-code": "sessionstore.importers.kimi_code:KimiCode",
+    "kimi-pickle": "sessionstore.importers.kimi_pickle:KimiPickle",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
 }
 
