@@ -1,5 +1,5 @@
-"""Sessions of kimi-cli, Moonshot's Python program: below `~/.kimi/sessions` (`$KIMI_SHARE_DIR/sessions`) on every system,
-below `~/.local/share/kimi/sessions` until October 2025.
+"""Sessions of kimi-cli, Moonshot's Python program: below `~/.kimi/sessions` (`$KIMI_SHARE_DIR/sessions`) on Linux,
+macOS and Windows, below `~/.local/share/kimi/sessions` until October 2025.
 
 Every generation is read: `<name>/history.jsonl`, `<md5 of the work directory>/<id>.jsonl`, and the directory
 `<md5>/<id>/` of today, which is one source: `context.jsonl` (what the model sees), `context_1.jsonl`, ... (what it saw
@@ -10,8 +10,8 @@ Recognised by content: records with the roles `_system_prompt`, `_checkpoint` or
 `{"timestamp", "message": {"type", "payload"}}`; content parts of type `think`; plain chat records only below a
 directory of the program.
 
-Records of the context file are messages in the OpenAI chat dialect; `_checkpoint` and `_usage` (the size of the context,
-no bill) are kept as they are, `_system_prompt` is the session's system prompt. See `kimi_cli_context` for how rotated
+Records of the context file are messages in the OpenAI chat dialect; `_checkpoint` and `_usage` (the size of the
+context, no bill) are kept as they are, `_system_prompt` is the session's system prompt. See `kimi_cli_context` for how rotated
 files are joined: all are kept, nothing twice, what was undone is a side branch. Messages that the program wrote in the
 user's name are of kind `context`, `compaction` or `meta`. The log gives messages their times and usage (see
 `kimi_cli_wire`); approvals, notices and questions stand verbatim where they happened; what only the log has becomes a
@@ -87,7 +87,7 @@ class KimiCli(Importer):
         if any(is_control(record) or is_event(record) for record in records):
             return True
         if len(records) == 1 and head.whole and records[0].keys() == {"type", "protocol_version"}:
-            return records[0]["type"] == "metadata"
+            return bool(records[0]["type"] == "metadata")
         talk = records and all(map(is_message, records))
         return bool(talk) and (any(map(_thinks, records)) or _OWN_PLACE.search(head.name) is not None)
 
@@ -147,7 +147,9 @@ class _Session:
     def read(self, lead: str = "") -> Iterator[tuple[Draft, Message]]:
         """The session's messages; `lead` is the name of the source's own file when it lies in this directory."""
         source, draft = self._source, self._draft
-        contexts, log, current = Contexts(source, draft), [], []
+        contexts = Contexts(source, draft)
+        log: list[Json] = []
+        current: list[Json] = []
         rotated: list[tuple[int, str, list[Json]]] = []
         others: dict[str, list[Json]] = {}
         remains: list[Json] = []
@@ -286,7 +288,8 @@ def _events_of(records: list[Json], below: dict[str, list[Json]]) -> list[Json]:
 def _shown(event: Json) -> Iterator[str]:
     payload = event.get("payload")
     if isinstance(payload, dict):
-        part = payload.get("part") if isinstance(payload.get("part"), dict) else payload
+        inner = payload.get("part")
+        part = inner if isinstance(inner, dict) else payload
         yield from (value.strip() for value in (payload.get("id"), part.get("text")) if isinstance(value, str))
 
 

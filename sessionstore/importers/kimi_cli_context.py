@@ -1,7 +1,7 @@
 """The model-facing history of kimi-cli: `context.jsonl`, and the rotated files that hold what it held before.
 
-The program sets the file aside (`context_1.jsonl`, `context_2.jsonl`, ...) and begins a new one when it compacts, clears
-or goes back to a checkpoint. Read in the order of their numbers they are one history in the order of time:
+The program sets the file aside (`context_1.jsonl`, `context_2.jsonl`, ...) and begins a new one when it compacts,
+clears or goes back to a checkpoint. Read in the order of their numbers they are one history in the order of time:
 
 - after going back, the new file begins with the same records as the old one: those are not repeated, and the first
   new message gets the last shared one as its parent, so that what was undone is a side branch;

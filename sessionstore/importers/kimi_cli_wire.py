@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sessionstore.importers.base import Draft, Message, Source
@@ -293,7 +294,7 @@ def _match(messages: list[Message], items: list[Item]) -> dict[int, int]:
             bound = partners[number] = found.pop()
     taken = set(partners.values())
     edges = [(-1, -1), *sorted(partners.items()), (len(messages), len(items))]
-    for (number, place), (next_number, next_place) in zip(edges, edges[1:], strict=False):
+    for (number, place), (next_number, next_place) in pairwise(edges):
         here = [at for at in range(number + 1, next_number) if _may_pair(messages[at])]
         there = [
             at

@@ -208,7 +208,7 @@ class Replay:
         if inner["role"] == "tool":
             call_id = inner.get("toolCallId")
             used |= {"toolCallId"} if isinstance(call_id, str) else set()
-            part = {
+            part: Json = {
                 "type": "tool_call_response",
                 "id": call_id if isinstance(call_id, str) else "",
                 "response": content,

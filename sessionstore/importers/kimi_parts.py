@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sessionstore.importers.base import Message, Source
@@ -24,7 +24,7 @@ ROLES = frozenset({"system", "user", "assistant", "tool"})
 _MEDIA = re.compile(r"(image|audio|video)(_url|Url)?")
 _DATA_URI = re.compile(r"data:(?P<mime>[\w.+-]+/[\w.+-]+)(;[\w=.+-]+)*;base64,", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 253402300799
 
 
@@ -107,7 +107,7 @@ def _media(item: Json, kind: str, modality: str, fetch: Fetch | None) -> Json | 
 
 
 def tool_call(call: Any) -> Json:
-    """One tool call: `{"type": "function", "id", "function": {"name", "arguments"}}` or the same without the nesting."""
+    """One tool call: `{"type": "function", "id", "function": {"name", "arguments"}}`, or the same not nested."""
     if not isinstance(call, dict) or call.get("type", "function") != "function":
         return record_part(call)
     function = call.get("function")

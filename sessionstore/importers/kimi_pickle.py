@@ -3,8 +3,8 @@
 Recognised by content: a Python pickle (protocol 2 to 5) that begins as a list and holds chat messages. A pickle is a
 program, so it is never loaded: a small interpreter of our own builds nothing but numbers, texts, bytes, lists, tuples
 and dictionaries, bounded in size and depth, and a file that asks for anything else (a class, a function, an
-attribute) is refused with the name of the instruction. The program's other files, `.kimi_config.json` (it holds an API key),
-`.kimi_history.pkl` and `.kimi_index.pkl`, are never read.
+attribute) is refused with the name of the instruction. The program's other files are never read: `.kimi_config.json`
+(it holds an API key), `.kimi_history.pkl` and `.kimi_index.pkl`.
 
 Records are the elements of the list, in the OpenAI chat dialect (see `openai_chat`), without times, models or token
 counts; the session's id is the file's name. What the file has already lost when it is read: everything before the
@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from sessionstore import canonical
 from sessionstore.importers import openai_chat
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
+from sessionstore.importers.common import title_line
 from sessionstore.importers.kimi_parts import meta
 from sessionstore.importers.parsing import Unparsable
 
@@ -36,10 +37,10 @@ MAX_BITS = 1 << 13
 NEVER = frozenset({".kimi_history.pkl", ".kimi_index.pkl", ".kimi_config.json"})
 
 _MARK = object()
-_PLAIN = frozenset(
-    "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING "
-    "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
-)
+_TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_NUMBERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
+_PLAIN = _TEXTS | _BYTES | _NUMBERS | {"NONE", "NEWTRUE", "NEWFALSE"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
@@ -90,7 +91,7 @@ class KimiPickle(Importer):
                 del message["x"]
             pairs.see(message)
             if draft.title is None and message["role"] == "user":
-                draft.title = openai_chat.title_line(openai_chat.text_of(message)) or None
+                draft.title = title_line(openai_chat.text_of(message)) or None
             yield draft, message
         pairs.finish()
         if len(records) >= WINDOW:
@@ -132,7 +133,7 @@ class _Machine:
         if name in _PLAIN:
             if isinstance(argument, int) and argument.bit_length() > MAX_BITS:
                 raise Unparsable(f"a number of {argument.bit_length()} bits")
-            stack.append(_CONSTANTS[name] if name in _CONSTANTS else argument)
+            stack.append(_CONSTANTS.get(name, argument))
         elif name in ("PROTO", "FRAME"):
             pass
         elif name == "STOP":
