@@ -199,6 +199,20 @@ def test_an_importer_of_another_package_works_like_our_own(with_importer: Progra
     ok(with_importer("verify", "--deep"))
 
 
+@pytest.mark.parametrize(
+    "broken", ["raise RuntimeError('half installed')", "Pocketchat = 5", "", "class Pocketchat: pass"]
+)
+def test_a_broken_importer_of_another_package_is_told_and_keeps_nobody_from_working(
+    with_importer: Program, broken: str
+) -> None:
+    site = with_importer.env["PYTHONPATH"].split(os.pathsep)[1]
+    Path(site, "sessionstore_pocketchat.py").write_text(broken + "\n")
+    legacy = ROOT / "fixtures" / "legacy"
+    found = with_importer("migrate", legacy)
+    assert found.code == 0
+    assert found.err.count("the importer pocketchat of another package cannot be used") == 1
+
+
 def test_without_the_package_its_format_is_unknown(tmp_path: Path) -> None:
     program = Program(tmp_path, tmp_path, tmp_path / "store")
     assert program("migrate", "--from", "pocketchat", EXAMPLE / "example.jsonl").code == 2

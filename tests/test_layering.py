@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sessionstore"
 
 LAYERS = (
-    {"errors", "models", "canonical", "fsio", "hashing", "locks"},
+    {"errors", "models", "canonical", "fsio", "locks"},
     {"layout", "objects", "pages", "chunks", "references"},
     {"compose", "lineage", "journal"},
     {"store"},

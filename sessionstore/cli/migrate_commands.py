@@ -108,7 +108,6 @@ def migrate_command(
 def _rehearse_without_store(app: App, request: Any) -> Any:
     """A dry run on a machine that has no store yet: nothing is made."""
     from sessionstore.migrate import finding
-    from sessionstore.migrate.finding import Candidate
     from sessionstore.migrate.run import Report, rehearse
     from sessionstore.migrate.workers import chosen_importers
 
@@ -119,8 +118,8 @@ def _rehearse_without_store(app: App, request: Any) -> Any:
         report.failed.append({"path": path, "reason": reason})
 
     where = finding.roots(request.paths, importers.values(), app.machine())
-    files = [Candidate(path, name, stat) for path, name, stat in finding.walk(where, on_error=unreadable)]
-    report.found, report.bytes = len(files), sum(candidate.stat.size for candidate in files)
+    files = list(finding.candidates(where, importers, {}, on_error=unreadable))
+    report.found, report.bytes = len(files), sum(candidate.size for candidate in files)
     rehearse(files, importers, report, {os.path.realpath(path) for path in request.paths})
     return report
 

@@ -23,6 +23,10 @@ _OWN = {
 }
 
 
+unusable: dict[str, str] = {}
+"""Importers of other packages that could not be loaded, with the reason. They keep nobody from using the others."""
+
+
 @lru_cache(maxsize=1)
 def all_importers() -> dict[str, Importer]:
     """Every importer by its source name, own ones first. An own name cannot be taken over by another package."""
@@ -30,8 +34,17 @@ def all_importers() -> dict[str, Importer]:
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=GROUP):
-        if entry.name not in found:
-            found[entry.name] = entry.load()()
+        if entry.name in found:
+            unusable[entry.name] = "the name is taken"
+            continue
+        try:
+            importer = entry.load()()
+            if not isinstance(importer, Importer) or importer.source != entry.name:
+                raise TypeError(f"it is no importer of the name {entry.name}")
+        except Exception as error:  # of another package: anything can go wrong there
+            unusable[entry.name] = f"{type(error).__name__}: {error}"
+            continue
+        found[entry.name] = importer
     return found
 
 

@@ -31,7 +31,7 @@ Message = dict[str, Any]
 
 MAX_LINE = 128 << 20
 """A single record longer than this many bytes is rejected unparsed (its bytes are still kept)."""
-MAX_DOCUMENT = 1 << 30
+MAX_DOCUMENT = 256 << 20
 """A document (a source that must be parsed whole) larger than this many bytes is refused."""
 HEAD = 64 << 10
 """As many bytes are enough to tell what kind of file it is, unless its records are very long."""
@@ -69,14 +69,14 @@ class Head:
         name: str,
         data: bytes,
         whole: bool,
-        load: Callable[[], bytes] | None = None,
+        every: Callable[[], Iterable[bytes]] | None = None,
         first: bytes = b"",
         path: str | None = None,
     ) -> None:
         self.name = name
         self.data = data
         self.whole = whole
-        self._load = load
+        self._every = every
         self.first = first
         self._path = path
 
@@ -108,9 +108,27 @@ class Head:
                     break
         return Head(name, data[:HEAD], len(data) <= HEAD)
 
-    def load(self) -> bytes:
-        """The whole file, decompressed."""
-        return self.data if self.whole or self._load is None else self._load()
+    def blocks(self) -> Iterable[bytes]:
+        """The whole file, decompressed, in blocks."""
+        return [self.data] if self.whole or self._every is None else self._every()
+
+    def first_line(self) -> bytes:
+        """The whole first line, also when it is longer than the head; at most `MAX_LINE` bytes of it."""
+        found: list[bytes] = []
+        size = 0
+        for block in self.blocks():
+            line, feed, _ = block.partition(b"\n")
+            found.append(line)
+            size += len(line)
+            if feed or size > MAX_LINE:
+                break
+        return b"".join(found)[:MAX_LINE]
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys of the top-level JSON object that the head shows; none when it is no object. They tell cheaply
+        whether a long document is worth parsing."""
+        return material.first_keys(_without_bom(self.data))
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
@@ -134,8 +152,15 @@ class Head:
         text = self.data.lstrip(b"\xef\xbb\xbf \t\r\n")
         if text[:1] not in (b"{", b"["):
             return None
+        data: list[bytes] = []
+        size = 0
+        for block in self.blocks():
+            data.append(block)
+            size += len(block)
+            if size > MAX_DOCUMENT:
+                return None
         try:
-            return parse(_without_bom(self.load()))[0]
+            return parse(_without_bom(b"".join(data)))[0]
         except Unparsable:
             return None
 
@@ -416,7 +441,8 @@ class Importer:
     """True when a source holds some turns of a session and other sources the others: they are joined, by time."""
     leads: ClassVar[tuple[str, ...]] = ()
     """File-name patterns of the file that stands for several that are one source, the best first: the first pattern
-    that a file of the directory fits names the lead. Only with `companions`."""
+    that a file of the directory fits names the lead. Without any, every file of the format stands for itself, and
+    companions are shared."""
     companions: ClassVar[tuple[str, ...]] = ()
     """Path patterns (`fnmatch` for each step, relative to the lead's directory, `..` allowed as the first step) of the
     files that belong to the lead. A database's write-ahead log always does."""

@@ -88,7 +88,7 @@ class ClaudeCode(Importer):
             return False
         elif not records and b'"parentUuid"' in head.data and b'"sessionId"' in head.data:
             # The first record alone is larger than the head: a picture in the first prompt.
-            records = Head(head.name, head.load().split(b"\n", 1)[0], True).records
+            records = Head(head.name, head.first_line(), True).records
         votes = [_vote(record) for record in records]
         return votes.count(1) > votes.count(-1)
 

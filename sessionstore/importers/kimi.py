@@ -38,6 +38,8 @@ class Kimi(Importer):
 
     def recognise(self, head: Head) -> bool:
         """An object with `session_id`, `messages` and the fields only this program writes."""
+        if head.keys.isdisjoint(("session_id", "messages")):
+            return False
         document = head.document
         if not isinstance(document, dict) or not {"session_id", "messages"} <= document.keys():
             return False

@@ -42,6 +42,8 @@ class LlmSessions(Importer):
 
     def recognise(self, head: Head) -> bool:
         """An object with `id`, `version` "1.0", `models_used` and `messages`."""
+        if head.keys.isdisjoint(("models_used", "messages")):
+            return False
         document = head.document
         if not isinstance(document, dict) or document.get("version") != "1.0":
             return False

@@ -219,7 +219,30 @@ class Archive:
 
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|["{}\[\],]', re.DOTALL)
+_KEYED = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]:]', re.DOTALL)
 _STRING_REST = re.compile(rb'(?:[^"\\]|\\.)*+("?)', re.DOTALL)
+
+
+def first_keys(text: bytes) -> frozenset[str]:
+    """The keys of a top-level JSON object that a text, which may be cut off, shows; none when it is no object."""
+    keys: set[str] = set()
+    depth, last = 0, b""
+    for match in _KEYED.finditer(text):
+        token = match[0]
+        if token[:1] == b'"':
+            last = token
+        elif token == b":":
+            if depth == 1:
+                keys.add(last[1:-1].decode("utf-8", "replace"))
+        elif token in b"{[":
+            depth += 1
+            if depth == 1 and (token == b"[" or text[: match.start()].strip()):
+                break
+        else:
+            depth -= 1
+            if depth <= 0:
+                break
+    return frozenset(keys)
 
 
 def elements(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -226,8 +226,8 @@ def _source_line(number: int, intake: Intake) -> Line:
         },
         "sessions": [],
     }
-    if intake.hash_state:
-        line["hash"] = intake.hash_state
+    if intake.companions:
+        line["companions"] = intake.companions
     if intake.racy:
         line["racy"] = True
     return line

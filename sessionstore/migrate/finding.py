@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from sessionstore import errors, layout
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Source
+from sessionstore.importers.material import Companion
 from sessionstore.importers.parsing import Unparsable
 from sessionstore.journal import Batch, Line
-from sessionstore.migrate import reading
+from sessionstore.migrate import bundles, reading
+from sessionstore.migrate.bundles import Bundles, Member
 from sessionstore.migrate.reading import Stat
 
 SKIPPED_DIRECTORIES = frozenset({".git", "node_modules", "__pycache__", ".venv"})
@@ -22,12 +24,18 @@ SKIPPED_DIRECTORIES = frozenset({".git", "node_modules", "__pycache__", ".venv"}
 
 class Candidate(NamedTuple):
     """A file that may be a source. `name` is its path relative to the directory it was found under; `previous` is
-    the journal's last word on it, if it has been imported before."""
+    the journal's last word on it, if it has been imported before; `members` are the files that belong to it."""
 
     path: str
     name: str
     stat: Stat
     previous: Line | None = None
+    members: tuple[Member, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return self.stat.size + sum(member.stat.size for member in self.members)
 
 
 class Roots(NamedTuple):
@@ -130,19 +138,56 @@ def _revisions(line: Line) -> Iterator[str]:
     return (session["revision"] for session in line["sessions"])
 
 
-def unchanged(path: str, stat: Stat, previous: Line | None, importers: Mapping[str, Importer]) -> bool:
-    """Whether a file is the one that was imported, by the importer as it is now. An equal stat signature says so; when
-    it differs, or was taken too soon after the file changed to be trusted, a file of the same size is compared by its
-    SHA-256."""
-    if previous is None or stat.size != previous["original"]["bytes"]:
+def candidates(
+    where: Roots,
+    importers: Mapping[str, Importer],
+    known: Mapping[str, Line],
+    *,
+    on_error: Callable[[str, str], None],
+) -> Iterator[Candidate]:
+    """Every source there may be, each once, in a stable order; several files that are one source are one candidate.
+    `known` is what the journals know of them. Errors as in `walk`."""
+    several = Bundles(importers, {path: line["importer"]["name"] for path, line in known.items()})
+    for path, name, stat, members in bundles.grouped(walk(where, on_error=on_error), several):
+        yield Candidate(path, name, stat, known.get(path), members)
+
+
+def again(candidate: Candidate, importers: Mapping[str, Importer]) -> Candidate:
+    """The candidate as its files are now."""
+    known = {candidate.path: candidate.previous["importer"]["name"]} if candidate.previous else {}
+    try:
+        stat = Stat.of(os.stat(candidate.path))
+    except OSError:
+        return candidate
+    return candidate._replace(stat=stat, members=Bundles(importers, known).members(candidate.path))
+
+
+def unchanged(candidate: Candidate, importers: Mapping[str, Importer]) -> bool:
+    """Whether a source is the one that was imported, by the importer as it is now. Equal stat signatures say so; a file
+    whose signature differs, or was taken too soon after it changed to be trusted, is compared by its SHA-256 when its
+    size is the same."""
+    previous = candidate.previous
+    if previous is None:
         return False
     importer = importers.get(previous["importer"]["name"])
     if importer is None or importer.version != previous["importer"]["version"]:
         return False
-    if tuple(previous["stat"]) == tuple(stat) and not previous.get("racy"):
+    beside = {line["name"]: line for line in previous.get("companions", ())}
+    if beside.keys() != {member.name for member in candidate.members}:
+        return False
+    pairs = [(candidate.path, candidate.stat, previous)]
+    pairs += [(member.path, member.stat, beside[member.name]) for member in candidate.members]
+    racy = bool(previous.get("racy"))
+    return all(stat.size == line["original"]["bytes"] for _, stat, line in pairs) and all(
+        _same(path, stat, line, racy) for path, stat, line in pairs
+    )
+
+
+def _same(path: str, stat: Stat, line: Line, racy: bool) -> bool:
+    if tuple(line["stat"]) == tuple(stat) and not racy:
         return True
     try:
-        return reading.digest(path) == str(previous["original"]["sha256"])
+        return reading.digest(path) == str(line["original"]["sha256"])
     except errors.SessionstoreError:
         return False
 
@@ -177,13 +222,15 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
     only, so a session that starts further on is not counted."""
     troubles: list[tuple[str, str]] = []
     by_format: dict[str, dict[str, Any]] = {}
-    for path, _, _ in walk(where, on_error=lambda path, reason: troubles.append((path, reason))):
+    for path, _, _, _, members in candidates(
+        where, importers, {}, on_error=lambda path, reason: troubles.append((path, reason))
+    ):
         try:
             descriptor, stat = reading.open_file(path)
             try:
                 head = reading.head(descriptor, path, stat)
                 importer = recognise(head, importers.values())
-                sessions = len(drafts_in(importer, head))
+                sessions = len(drafts_in(importer, head, members))
             finally:
                 os.close(descriptor)
         except errors.SessionstoreError as error:
@@ -197,19 +244,29 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
             {"source": importer.source, "title": importer.title, "paths": set(), "files": 0, "bytes": 0, "sessions": 0},
         )
         entry["paths"].add(_root_of(path, where))
-        entry["files"] += 1
-        entry["bytes"] += stat.size
+        entry["files"] += 1 + len(members)
+        entry["bytes"] += stat.size + sum(member.stat.size for member in members)
         entry["sessions"] += sessions
     for entry in by_format.values():
         entry["paths"] = sorted(entry["paths"])
     return sorted(by_format.values(), key=lambda entry: str(entry["source"])), troubles
 
 
-def drafts_in(importer: Importer, head: Head) -> list[Draft]:
-    """The sessions that a source begins with (all of them, for a document); none when it cannot be read."""
+def drafts_in(
+    importer: Importer, head: Head, members: Iterable[Member] = (), *, to_the_end: bool = False
+) -> list[Draft]:
+    """The sessions that a source holds; of one of lines those it begins with, unless it is read `to_the_end`. None when
+    it cannot be read."""
     complete = head.data[: head.data.rfind(b"\n") + 1]
+    if head.whole:
+        blocks: Iterable[bytes] = [head.data]
+    elif importer.by_line and not to_the_end:
+        blocks = [complete]
+    else:
+        blocks = head.blocks()
+    beside = {member.name: Companion(member.name, member.stat.size, reading.later(member.path)) for member in members}
     try:
-        source = Source.of(head.data if head.whole else complete if importer.by_line else head.load(), head.name)
+        source = Source(head.name, blocks, companions=beside)
         for _ in importer.read(source):
             pass
     except errors.SessionstoreError:

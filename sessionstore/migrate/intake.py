@@ -1,28 +1,35 @@
 """Taking in one source: its bytes become chunks, its records messages, its messages pages; nothing is committed.
 
-Everything is read once: the same blocks are hashed, cut into chunks, split into records and mapped. A source that
-has only grown since it was imported is gone on with from where reading stopped.
+Everything is read once: the same blocks are hashed, cut into chunks, split into records and mapped. The files that
+belong to a source come first, then its own. A source of lines that has only grown since it was imported is gone on with
+from where reading stopped: what was there is hashed again, because nothing else tells that it is unchanged, but not
+parsed.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import marshal
 import os
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
 
-from sessionstore import canonical, errors, fsio, hashing, layout, objects
+from sessionstore import canonical, errors, fsio, layout, objects
 from sessionstore.chunks import Chunker
 from sessionstore.compose import Composer
+from sessionstore.importers import material
 from sessionstore.importers.base import TORN, Account, Draft, Head, Importer, Message, Source
+from sessionstore.importers.material import Companion
 from sessionstore.importers.parsing import Unparsable
 from sessionstore.journal import Line
 from sessionstore.migrate import finding, reading
+from sessionstore.migrate.bundles import Member
 from sessionstore.migrate.finding import Candidate
 from sessionstore.migrate.reading import Stat
 from sessionstore.store import Store
@@ -30,8 +37,6 @@ from sessionstore.store import Store
 Encode = Callable[[list[Message], int], list[tuple[Any, ...]]]
 """Makes index rows of messages, given the ordinal of the first; handed in so that this layer knows no index."""
 BATCH = 256
-COMPARED_WHOLE = 8 << 20
-"""The bytes before the growth of a file are all compared up to so many; of more, samples are."""
 
 
 @dataclass(slots=True)
@@ -99,8 +104,16 @@ class Intake:
     """up to which byte the records are complete"""
     grown: bool
     racy: bool
-    hash_state: str | None
-    """what hashing goes on from when a long file grows"""
+    companions: list[Line] = field(default_factory=list)
+    """the other files of the source, each with `name`, `path`, `stat` and `original`"""
+
+    @property
+    def originals(self) -> list[dict[str, Any]]:
+        """The entries for a revision's `originals`: the source's own file, then its companions, these with a `name`. Of
+        a container its own file only: the companions are named by the journal, once for all its sessions."""
+        if self.importer.container:
+            return [self.original]
+        return [self.original, *({**line["original"], "name": line["name"]} for line in self.companions)]
 
 
 def take_in(
@@ -120,11 +133,12 @@ def take_in(
         with _faults_of(importer, candidate.path):
             if purged and _all_purged(head, importer, candidate, purged):
                 raise errors.Purged(path=candidate.path)
-            stream = _Stream(store, descriptor, candidate, stat, importer, flush, reading.compression(head.first))
+            beside = [_take_beside(store, member, flush) for member in candidate.members]
+            stream = _Stream(store, descriptor, candidate, stat, importer, flush, head)
             grown = _resumable(candidate, importer, stat) and stream.prefix_is_unchanged()
-            taken, source = _read(store, importer, candidate, stream, flush, spool, grown)
+            taken, source = _read(store, importer, candidate, stream, flush, spool, grown, beside)
         stream.finish()
-        _still_the_same(descriptor, candidate.path, stat)
+        _still_the_same(descriptor, candidate, stat, importer, stream)
     finally:
         os.close(descriptor)
     for session in taken:
@@ -144,9 +158,42 @@ def take_in(
         _resume_state(source) if source.resume is not None and stream.packing is None else None,
         stat.size - source.torn,
         grown,
-        stat.racy(read_at),
-        stream.hash_state(),
+        any(one.racy(read_at) for one in (stat, *(member.stat for member in candidate.members))),
+        beside,
     )
+
+
+def _take_beside(store: Store, member: Member, flush: fsio.Flush) -> Line:
+    """Store the bytes of a file that belongs to a source; returns what the journal says of it."""
+    descriptor, stat = reading.open_file(member.path)
+    try:
+        if stat != member.stat:
+            raise errors.SourceChanged(path=member.path)
+        first = reading.at(descriptor, member.path, 0, 4)
+        hashed, chunks = hashlib.sha256(), []
+        chunker = Chunker(rule_of(first, by_line=member.name.lower().endswith(".jsonl")))
+
+        def put(chunk: bytes) -> None:
+            chunks.append({"id": store.objects.put(chunk, objects.CHUNK, flush), "bytes": len(chunk)})
+
+        for block in reading.blocks(descriptor, member.path, 0, stat.size):
+            hashed.update(block)
+            for chunk in chunker.feed(block):
+                put(chunk)
+        if last := chunker.finish():
+            put(last)
+    finally:
+        os.close(descriptor)
+    original = {"sha256": hashed.hexdigest(), "bytes": stat.size, "chunks": chunks}
+    return {"name": member.name, "path": member.path, "stat": list(stat), "original": original}
+
+
+def companions_of(store: Store, lines: Iterable[Line]) -> dict[str, Companion]:
+    """The stored companions of a source, as its importer is handed them."""
+    return {
+        line["name"]: Companion(line["name"], line["original"]["bytes"], partial(store.original, line["original"]))
+        for line in lines
+    }
 
 
 def _recognise(descriptor: int, path: str, stat: Stat, importers: Mapping[str, Importer]) -> tuple[Head, Importer]:
@@ -184,9 +231,16 @@ def own_key(importer: Importer, path: str, native_id: str) -> str:
 
 
 def _all_purged(head: Head, importer: Importer, candidate: Candidate, purged: Container[str]) -> bool:
-    """Whether every session that a source begins with was purged."""
-    drafts = finding.drafts_in(importer, head)
-    return bool(drafts) and all(own_key(importer, candidate.path, draft.native_id) in purged for draft in drafts)
+    """Whether every session of a source was purged. A source of lines whose beginning says so is read to its end,
+    because further lines could begin other sessions."""
+
+    def gone(drafts: list[Draft]) -> bool:
+        return bool(drafts) and all(own_key(importer, candidate.path, one.native_id) in purged for one in drafts)
+
+    found = gone(finding.drafts_in(importer, head, candidate.members))
+    if not found or head.whole or not importer.by_line:
+        return found
+    return gone(finding.drafts_in(importer, head, candidate.members, to_the_end=True))
 
 
 def _resumable(candidate: Candidate, importer: Importer, stat: Stat) -> bool:
@@ -194,16 +248,28 @@ def _resumable(candidate: Candidate, importer: Importer, stat: Stat) -> bool:
     previous = candidate.previous
     return (
         previous is not None
+        and not importer.companions
         and previous.get("resume") is not None
         and previous["importer"] == {"name": importer.source, "version": importer.version}
         and stat.size >= previous["original"]["bytes"] > 0
     )
 
 
-def _still_the_same(descriptor: int, path: str, before: Stat) -> None:
+def _still_the_same(descriptor: int, candidate: Candidate, before: Stat, importer: Importer, stream: _Stream) -> None:
+    """Raises `SourceChanged` when what was read may never have been there at once: any change of a source that is not
+    of lines; of lines anything but growth."""
     after = Stat.of(os.fstat(descriptor))
-    if after.size < before.size or (after.size == before.size and after.mtime_ns != before.mtime_ns):
-        raise errors.SourceChanged(path=path)
+    for member in candidate.members:
+        try:
+            same = Stat.of(os.lstat(member.path))[:4] == member.stat[:4]
+        except OSError:
+            same = False
+        if not same:
+            raise errors.SourceChanged(path=member.path)
+    if (after.size, after.mtime_ns) == (before.size, before.mtime_ns):
+        return
+    if not importer.by_line or after.size < before.size or not stream.is_still_there():
+        raise errors.SourceChanged(path=candidate.path)
 
 
 def _read(
@@ -214,6 +280,7 @@ def _read(
     flush: fsio.Flush,
     spool: Spool | None,
     grown: bool,
+    beside: list[Line],
 ) -> tuple[list[Taken], Source]:
     previous = candidate.previous or {}
     bases = _bases(store, previous) if grown else None
@@ -230,7 +297,13 @@ def _read(
             file_issues=state["issues"],
         )
     else:
-        source = Source(candidate.path, stream.blocks(0), size=stream.stat.size)
+        source = Source(
+            candidate.path,
+            stream.blocks(0),
+            size=stream.stat.size,
+            companions=companions_of(store, beside),
+            copied=partial(material.copied, directory=store.temp.directory),
+        )
     sessions: dict[Draft, Taken] = {}
     by_native_id = bases or {}
     for draft, message in importer.read(source):
@@ -287,6 +360,14 @@ def _bases(store: Store, previous: Line) -> dict[str, dict[str, Any]] | None:
     return found
 
 
+def rule_of(first: bytes, *, by_line: bool) -> str:
+    """The chunk rule for a file: lines, a JSON document, or anything else (databases, archives, compressed files)."""
+    if by_line and reading.compression(first) is None:
+        return "L1"
+    text = first.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    return "E1" if text[:1] in (b"{", b"[") else "B1"
+
+
 class _Stream:
     """The bytes of one file on their way to the importer: hashed, cut into chunks and stored as they pass."""
 
@@ -298,18 +379,18 @@ class _Stream:
         stat: Stat,
         importer: Importer,
         flush: fsio.Flush,
-        packing: str | None,
+        head: Head,
     ) -> None:
         self._store, self._descriptor, self._path, self._flush = store, descriptor, candidate.path, flush
-        self.stat, self.packing = stat, packing
+        self.stat, self.packing = stat, reading.compression(head.first)
         self._previous = candidate.previous
-        self._by_line = importer.by_line and packing is None
+        self._rule = rule_of(head.first, by_line=importer.by_line)
         self.rewind()
 
     def rewind(self) -> None:
         """Start at the file's beginning, with nothing taken over."""
-        self._hash = hashing.start()
-        self._chunker = Chunker(by_line=self._by_line)
+        self._hash = hashlib.sha256()
+        self._chunker = Chunker(self._rule)
         self._chunks: list[dict[str, Any]] = []
         self._start = 0
         self._kept = b""
@@ -317,37 +398,31 @@ class _Stream:
 
     def prefix_is_unchanged(self) -> bool:
         """Whether the file still begins with the bytes that were imported; then only what follows, and the open last
-        chunk before it, is taken in. Up to `COMPARED_WHOLE` bytes are compared all; of a longer prefix the open
-        chunk, the first one and another one are, and hashing goes on from where it was. A last line that was
-        complete without a LF must still be."""
+        chunk before it, is taken in. A last line that was complete without a LF must still be."""
         assert self._previous is not None
         original = self._previous["original"]
-        closed = original["chunks"][:-1]
         start = original["bytes"] - original["chunks"][-1]["bytes"]
         kept = b"".join(self._between(start, original["bytes"]))
-        hashed = hashing.resumed(self._previous.get("hash")) if start > COMPARED_WHOLE else None
-        if hashed is not None:
-            spots = {0, original["bytes"] % len(closed)}
-            unchanged = all(self._chunk_is_there(closed, spot) for spot in spots)
-        else:
-            hashed, unchanged = hashing.start(), True
-            for block in chain(self._between(0, start), [kept]):
-                hashed.update(block)
-        unchanged = unchanged and canonical.digest(kept) == original["chunks"][-1]["id"]
-        if not unchanged or hashed.hexdigest() != original["sha256"] or not self._line_ended(kept, original["bytes"]):
+        hashed = hashlib.sha256()
+        for block in chain(self._between(0, start), [kept]):
+            hashed.update(block)
+        if hashed.hexdigest() != original["sha256"] or not self._line_ended(kept, original["bytes"]):
             return False
-        self._hash, self._chunks, self._kept, self._start = hashed, list(closed), kept, original["bytes"]
+        self._hash, self._chunks, self._kept = hashed, original["chunks"][:-1], kept
+        self._start = original["bytes"]
         for chunk in self._chunker.feed(kept):
             self._put(chunk)
         return True
 
+    def is_still_there(self) -> bool:
+        """Whether the file still begins with the bytes that were read."""
+        hashed = hashlib.sha256()
+        for block in self._between(0, self.stat.size):
+            hashed.update(block)
+        return hashed.digest() == self._hash.digest()
+
     def _between(self, start: int, end: int) -> Iterator[bytes]:
         return reading.blocks(self._descriptor, self._path, start, end)
-
-    def _chunk_is_there(self, chunks: list[dict[str, Any]], index: int) -> bool:
-        start = sum(chunk["bytes"] for chunk in chunks[:index])
-        there = b"".join(self._between(start, start + chunks[index]["bytes"]))
-        return canonical.digest(there) == str(chunks[index]["id"])
 
     def _line_ended(self, kept: bytes, end: int) -> bool:
         assert self._previous is not None
@@ -359,10 +434,12 @@ class _Stream:
         return reading.unpacked(self._raw(offset), self.packing)
 
     def _raw(self, offset: int) -> Iterator[bytes]:
-        if offset < self._start:
-            begin = self._start - len(self._kept)
+        begin = self._start - len(self._kept)
+        if offset < begin:  # the line that was torn is longer than the open chunk
+            yield from self._between(offset, self._start)
+        elif offset < self._start:
             yield self._kept[offset - begin :]
-        for block in reading.blocks(self._descriptor, self._path, self._start, self.stat.size):
+        for block in self._between(self._start, self.stat.size):
             self._hash.update(block)
             for chunk in self._chunker.feed(block):
                 self._put(chunk)
@@ -381,10 +458,6 @@ class _Stream:
         self._chunks.append({"id": name, "bytes": len(chunk)})
         self.fresh += 1
 
-    def hash_state(self) -> str | None:
-        """Where hashing stands, for files that are too long to be hashed again whenever they grow."""
-        return hashing.state_of(self._hash) if self._by_line and self.stat.size > COMPARED_WHOLE else None
-
     def original(self) -> dict[str, Any]:
         """The entry for a revision's `originals`."""
         return {"sha256": self._hash.hexdigest(), "bytes": self.stat.size, "chunks": self._chunks}
@@ -398,6 +471,8 @@ def read_only(candidate: Candidate, importers: Mapping[str, Importer]) -> tuple[
         head, importer = _recognise(descriptor, candidate.path, stat, importers)
         packed = reading.blocks(descriptor, candidate.path, 0, stat.size)
         source = Source(candidate.path, reading.unpacked(packed, reading.compression(head.first)))
+        beside = [Companion(one.name, one.stat.size, reading.later(one.path)) for one in candidate.members]
+        source.companions = {one.name: one for one in beside}
         with _faults_of(importer, candidate.path):
             for _ in importer.read(source):
                 pass

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat as stat_module
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import zstandard
@@ -95,6 +95,19 @@ def digest(path: str) -> str:
     return hashed.hexdigest()
 
 
+def later(path: str) -> Callable[[], Iterator[bytes]]:
+    """The bytes of a file, read when they are asked for."""
+
+    def read() -> Iterator[bytes]:
+        descriptor, stat = open_file(path)
+        try:
+            yield from blocks(descriptor, path, 0, stat.size)
+        finally:
+            os.close(descriptor)
+
+    return read
+
+
 def compression(data: bytes) -> str | None:
     """ "gzip", "zstd" or None, by the first bytes."""
     if data.startswith(b"\x1f\x8b"):
@@ -172,9 +185,12 @@ def head(descriptor: int, path: str, stat: Stat) -> Head:
     first = at(descriptor, path, 0, 4)
     kind = compression(first)
 
+    def every() -> Iterator[bytes]:
+        return unpacked(blocks(descriptor, path, 0, stat.size), kind)
+
     def load(most: int = MAX_UNPACKED) -> bytes:
         found, size = [], 0
-        for block in unpacked(blocks(descriptor, path, 0, stat.size), kind):
+        for block in every():
             found.append(block)
             size += len(block)
             if size >= most:
@@ -187,4 +203,4 @@ def head(descriptor: int, path: str, stat: Stat) -> Head:
         whole = len(data) >= stat.size if kind is None else len(data) < most
         if whole or data.count(b"\n") >= FEWEST_LINES:
             break
-    return Head(path.replace(os.sep, "/"), data, whole, load, first)
+    return Head(path.replace(os.sep, "/"), data, whole, every, first, path)

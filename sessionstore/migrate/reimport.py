@@ -7,16 +7,18 @@ that is what an importer's version stands for.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from sessionstore import canonical, errors, fsio, objects
 from sessionstore.closure import Reference
 from sessionstore.compose import Composer
-from sessionstore.importers import all_importers
+from sessionstore.importers import all_importers, material
 from sessionstore.importers.base import Draft, Importer, Message, Source
-from sessionstore.journal import Journals
+from sessionstore.journal import Journals, Line
 from sessionstore.migrate import reading
+from sessionstore.migrate.intake import companions_of
 from sessionstore.store import Revision, Store
 
 
@@ -27,7 +29,7 @@ class Reimporter:
 
     def __init__(self, store: Store, importers: Mapping[str, Importer] | None = None) -> None:
         self._importers = all_importers() if importers is None else importers
-        self._names: dict[tuple[str, str], str] | None = None
+        self._lines: dict[tuple[str, str], Line] | None = None
         self._last: tuple[tuple[str, str, str], dict[str, list[bytes]]] | None = None
         self._store = store
 
@@ -38,10 +40,10 @@ class Reimporter:
         if importer is None:
             return None
         entry = revision["originals"][0]
-        name = self._name(entry, revision["key"])
-        asked = (entry["sha256"], name, importer.source)
+        line = self._line(entry, revision["key"])
+        asked = (entry["sha256"], line.get("path", ""), importer.source)
         if self._last is None or self._last[0] != asked:
-            self._last = asked, self._read(importer, entry, name, _Nothing(store.root, store.temp))
+            self._last = asked, self._read(importer, entry, line, _Nothing(store.root, store.temp))
         sessions = self._last[1]
         if revision["native_id"] in sessions:
             return sessions[revision["native_id"]]
@@ -55,7 +57,7 @@ class Reimporter:
         for entry in revision["originals"] if importer else ():
             if importer is not None and len(kept.found) < len(wanted):
                 try:
-                    self._read(importer, entry, self._name(entry, revision["key"]), kept)
+                    self._read(importer, entry, self._line(entry, revision["key"]), kept)
                 except errors.DamageError:
                     continue
         return kept.found
@@ -68,17 +70,24 @@ class Reimporter:
             return None
         return importer
 
-    def _name(self, entry: Mapping[str, Any], key: str) -> str:
-        """The path an original had, which some importers take a hint from; empty when no journal tells."""
-        if self._names is None:
-            self._names = _paths(self._store)
-        return self._names.get((entry["sha256"], key)) or self._names.get((entry["sha256"], ""), "")
+    def _line(self, entry: Mapping[str, Any], key: str) -> Line:
+        """The journal's line on the source that an original is of: its path, which some importers take a hint from,
+        and its companions. Empty when no journal tells."""
+        if self._lines is None:
+            self._lines = _lines(self._store)
+        return self._lines.get((entry["sha256"], key)) or self._lines.get((entry["sha256"], ""), {})
 
     def _read(
-        self, importer: Importer, entry: Mapping[str, Any], name: str, kept: objects.Objects
+        self, importer: Importer, entry: Mapping[str, Any], line: Line, kept: objects.Objects
     ) -> dict[str, list[bytes]]:
         """The lines of every session of an original, by native id."""
-        source = Source(name, _unpacked(self._store.original(entry)), size=entry["bytes"])
+        source = Source(
+            line.get("path", ""),
+            _unpacked(self._store.original(entry)),
+            size=entry["bytes"],
+            companions=companions_of(self._store, line.get("companions", ())),
+            copied=partial(material.copied, directory=self._store.temp.directory),
+        )
         composers: dict[Draft, Composer] = {}
         lines: dict[Draft, list[bytes]] = {}
         for draft, message in _messages(importer, source):
@@ -107,9 +116,9 @@ def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
     return reading.unpacked(chain((first,), blocks), reading.compression(first))
 
 
-def _paths(store: Store) -> dict[tuple[str, str], str]:
-    """The path of every original that the journals tell of, by (SHA-256, session key) and by (SHA-256, "")."""
-    found: dict[tuple[str, str], str] = {}
+def _lines(store: Store) -> dict[tuple[str, str], Line]:
+    """The journals' last line on every original, by (SHA-256, session key) and by (SHA-256, "")."""
+    found: dict[tuple[str, str], Line] = {}
     journals = Journals(store.root)
     for batch in journals.ids():
         try:
@@ -118,8 +127,8 @@ def _paths(store: Store) -> dict[tuple[str, str], str]:
             continue
         for line in lines:
             sha256 = line["original"]["sha256"]
-            found[sha256, ""] = line["path"]
-            found.update({(sha256, session["key"]): line["path"] for session in line["sessions"]})
+            found[sha256, ""] = line
+            found.update({(sha256, session["key"]): line for session in line["sessions"]})
     return found
 
 

@@ -195,7 +195,7 @@ class _Run:
         """Do it all; see `migrate`."""
         files = list(self._plan())
         self.report.found, self.report.skipped = len(files) + len(self.unchanged), len(self.unchanged)
-        self.report.bytes = sum(candidate.stat.size for candidate in (*files, *self.unchanged))
+        self.report.bytes = sum(candidate.size for candidate in (*files, *self.unchanged))
         if self.request.dry_run:
             rehearse(files, self.importers, self.report, self.explicit)
             return self.report
@@ -223,10 +223,8 @@ class _Run:
         def unreadable(path: str, reason: str) -> None:
             self.report.failed.append({"path": path, "reason": reason})
 
-        for path, name, stat in finding.walk(self.where, on_error=unreadable):
-            previous = self.known.get(path)
-            candidate = Candidate(path, name, stat, previous)
-            if finding.unchanged(path, stat, previous, self.importers):
+        for candidate in finding.candidates(self.where, self.importers, self.known, on_error=unreadable):
+            if finding.unchanged(candidate, self.importers):
                 self.unchanged.append(candidate)
             else:
                 yield candidate
@@ -237,10 +235,10 @@ class _Run:
     def _results(self, job: Job, files: Sequence[Candidate]) -> Generator[Result, None, None]:
         """Results of all groups. The largest files come first, so that the processes finish together."""
         first = 1 + max(self.resumed.sources, default=0) if self.resumed else 1
-        size = sum(candidate.stat.size for candidate in files)
+        size = sum(candidate.size for candidate in files)
         jobs = self.request.jobs or min(4, os.cpu_count() or 1)
         limit = min(GROUP_MOST, max(GROUP_LEAST, size // (jobs * 6)))
-        ordered = sorted(files, key=lambda candidate: -candidate.stat.size)
+        ordered = sorted(files, key=lambda candidate: -candidate.size)
         todo = list(groups(enumerate(ordered, first), limit))
         if self.progress:
             self.progress.start(len(files), size)

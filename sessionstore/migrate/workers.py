@@ -10,17 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessionstore import errors, fsio
-from sessionstore.importers import all_importers
+from sessionstore.importers import all_importers, unusable
 from sessionstore.importers.base import Importer
 from sessionstore.journal import Line
 from sessionstore.migrate.commit import Outcome, commit_group
-from sessionstore.migrate.finding import Candidate
+from sessionstore.migrate.finding import Candidate, again
 from sessionstore.migrate.intake import Encode, Intake, Spool, take_in
 from sessionstore.notes import purged_keys
 from sessionstore.store import Store
@@ -28,6 +29,8 @@ from sessionstore.store import Store
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+TRIES, PAUSE = 3, 0.1
+"""How often a source that changes while it is read is tried, and how many seconds pass between."""
 SMALL = 4 << 20
 """Below this many bytes altogether, starting processes costs more than it saves."""
 
@@ -75,7 +78,7 @@ def groups(files: Iterable[tuple[int, Candidate]], limit: int) -> Iterator[Group
     group = Group([])
     for number, candidate in files:
         group.files.append((number, candidate))
-        group.bytes += candidate.stat.size
+        group.bytes += candidate.size
         if group.bytes >= limit or len(group.files) >= 64:
             yield group
             group = Group([])
@@ -86,6 +89,8 @@ def groups(files: Iterable[tuple[int, Candidate]], limit: int) -> Iterator[Group
 def chosen_importers(only: str | None) -> dict[str, Importer]:
     """All importers, or the one that was asked for. Raises `UsageError` for an unknown name."""
     importers = all_importers()
+    for name, reason in unusable.items():
+        fsio.warn(f"the importer {name} of another package cannot be used ({reason})")
     if only is None:
         return importers
     if only not in importers:
@@ -118,11 +123,31 @@ def _do_files(store: Store, job: Job, group: Group, spool: Spool | None, outcome
     intakes: list[tuple[int, Intake]] = []
     for number, candidate in group.files:
         try:
-            intakes.append((number, take_in(store, candidate, importers, flush, spool, purged)))
+            intakes.append((number, _take_in(store, candidate, importers, flush, spool, purged)))
         except (errors.ReadFailed, errors.ForeignError, errors.DamageError) as error:
             reason = str(error.fields.get("reason", error))
             outcomes.append(Outcome(candidate.path, reason=reason, kind=type(error).__name__))
     outcomes += commit_group(store, job.begin, intakes, flush, spool)
+
+
+def _take_in(
+    store: Store,
+    candidate: Candidate,
+    importers: Mapping[str, Importer],
+    flush: fsio.Flush,
+    spool: Spool | None,
+    purged: Container[str],
+) -> Intake:
+    """Take in a source; one that its program is writing just now is tried again a moment later."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            return take_in(store, candidate, importers, flush, spool, purged)
+        except errors.SourceChanged:
+            if not left:
+                raise
+            time.sleep(PAUSE)
+            candidate = again(candidate, importers)
+    raise AssertionError("not reached")
 
 
 def run_groups(store: Store, job: Job, todo: Sequence[Group], jobs: int) -> Generator[Result, None, None]:

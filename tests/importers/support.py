@@ -75,9 +75,9 @@ def recognised(importer: Importer, data: bytes | Path, name: str = "") -> bool:
     if isinstance(data, Path):
         content = data.read_bytes()
         return importer.recognise(
-            Head(str(data), content[:HEAD], len(content) <= HEAD, lambda: content, content[:4], str(data))
+            Head(str(data), content[:HEAD], len(content) <= HEAD, lambda: [content], content[:4], str(data))
         )
-    return importer.recognise(Head(name, data[:HEAD], len(data) <= HEAD, lambda: data, data[:4]))
+    return importer.recognise(Head(name, data[:HEAD], len(data) <= HEAD, lambda: [data], data[:4]))
 
 
 def text(message: Message) -> str:

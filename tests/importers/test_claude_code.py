@@ -81,7 +81,7 @@ def bill(messages: list[Message]) -> dict[str, int]:
 
 def recognised(data: bytes, name: str = "x.jsonl") -> bool:
     """Whether bytes are taken for Claude Code's."""
-    return ClaudeCode().recognise(Head(name, data[:HEAD], len(data) <= HEAD, lambda: data))
+    return ClaudeCode().recognise(Head(name, data[:HEAD], len(data) <= HEAD, lambda: [data]))
 
 
 # -- one record, one message -------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def bill(messages: list[Message]) -> dict[str, int]:
 
 def recognised(data: bytes, name: str = "x.jsonl", whole: bool = True) -> bool:
     """Whether the bytes are taken for a rollout."""
-    return Codex().recognise(Head(name, data, whole, lambda: data))
+    return Codex().recognise(Head(name, data, whole, lambda: [data]))
 
 
 # -- recognising -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from sessionstore import canonical, importers, models
 from sessionstore.importers import all_importers
 from sessionstore.importers.base import Account, Head, Importer, Machine, Place, Source
 from sessionstore.importers.parsing import Unparsable, parse
+from sessionstore.migrate.bundles import members_of
+from sessionstore.migrate.finding import Roots, candidates
 
 ROOT = Path(__file__).resolve().parents[2]
 OWNERS = {
@@ -35,6 +37,8 @@ HEAD = 16 << 10
 """How many bytes of a file `recognise` is shown here."""
 SIDECARS = {"history.jsonl", "session_index.jsonl"}
 """Files that lie beside sessions and are none."""
+BESIDE = "beside"
+"""A directory of fixtures that no importer may recognise."""
 LONG = 5 << 20
 MUTATIONS = 150
 SPLITS = 120
@@ -59,10 +63,15 @@ def owner_of(path: Path) -> str | None:
 
 
 def fixtures() -> Iterator[tuple[str, Path]]:
-    """(importer, file) of every fixture that an importer with that suffix could be offered."""
-    for path in sorted((ROOT / "fixtures").rglob("*")):
+    """(importer, file) of every fixture that an importer with that suffix could be offered; of several files that are
+    one source the one that stands for it."""
+    suffixes = tuple({suffix for importer in all_importers().values() for suffix in importer.suffixes})
+    found = candidates(
+        Roots([str(ROOT / "fixtures")], suffixes), all_importers(), {}, on_error=lambda path, reason: None
+    )
+    for path in sorted(Path(candidate.path) for candidate in found):
         owner = owner_of(path)
-        if owner not in IMPORTERS or path.is_symlink() or not path.is_file() or path.name in SIDECARS:
+        if owner not in IMPORTERS or path.name in SIDECARS or BESIDE in path.parts:
             continue
         if path.name.lower().endswith(all_importers()[owner].suffixes):
             yield owner, path
@@ -73,14 +82,35 @@ def is_lines(path: Path) -> bool:
     return ".jsonl" in path.suffixes
 
 
-CASES = [pytest.param(owner, path, id=f"{owner}-{path.name}") for owner, path in fixtures()]
-BY_LINE = [case for case in CASES if is_lines(Path(str(case.values[1])))]
+def is_text(path: Path) -> bool:
+    """Whether a fixture is JSON or other text, not a database, an archive or the like."""
+    return path.name.lower().endswith((".json", ".jsonl", ".jsonl.zst", ".ndjson", ".html", ".md", ".txt", ".traj"))
+
+
+ALL = [pytest.param(owner, path, id=f"{owner}-{path.name}") for owner, path in fixtures()]
+CASES = [case for case in ALL if is_text(Path(str(case.values[1])))]
+BINARY = [case for case in ALL if not is_text(Path(str(case.values[1])))]
+JSON = [case for case in CASES if Path(str(case.values[1])).name.lower().endswith(("json", "jsonl", "zst"))]
+BY_LINE = [case for case in CASES if is_lines(Path(str(case.values[1]))) and all_importers()[case.values[0]].by_line]
 each_fixture = pytest.mark.parametrize(("owner", "path"), CASES)
+each_json_fixture = pytest.mark.parametrize(("owner", "path"), JSON)
+each_binary_fixture = pytest.mark.parametrize(("owner", "path"), BINARY)
+every_fixture = pytest.mark.parametrize(("owner", "path"), ALL)
 
 
-def head_of(data: bytes, name: str) -> Head:
+def head_of(data: bytes, name: str, path: Path | None = None) -> Head:
     """What `recognise` is shown of a file."""
-    return Head(name, data[:HEAD], len(data) <= HEAD, lambda: data)
+    return Head(name, data[:HEAD], len(data) <= HEAD, lambda: [data], data[:4], str(path) if path else None)
+
+
+def companions(owner: str, path: Path) -> dict[str, bytes]:
+    """The files that belong to a fixture."""
+    return {member.name: Path(member.path).read_bytes() for member in members_of(all_importers()[owner], str(path))}
+
+
+def source_of(owner: str, path: Path, data: bytes | None = None) -> Source:
+    """A fixture as its importer is handed it, or other bytes in its place."""
+    return Source.of(unpacked(path) if data is None else data, str(path), companions(owner, path))
 
 
 def account_of(account: Account) -> tuple[int, int, int, list[tuple[int, str]]]:
@@ -94,10 +124,13 @@ def result(importer: Importer, source: Source) -> tuple[list[tuple[str, dict[str
     return messages, [draft.state() for draft in source.drafts], (account_of(source.account), source.file_issues)
 
 
-def check(importer: Importer, data: bytes, name: str) -> bool:
+def check(importer: Importer, data: bytes, name: str, beside: dict[str, bytes] | None = None) -> bool:
     """Read bytes whatever they are and hold every promise that is made for all of them. Whether it could be read."""
-    importer.recognise(head_of(data, name))
-    source = Source.of(data, name)
+    try:
+        importer.recognise(head_of(data, name))
+    except Unparsable as error:
+        assert str(error)
+    source = Source.of(data, name, beside)
     ids: dict[int, set[str]] = {}
     try:
         for draft, message in importer.read(source):
@@ -133,7 +166,7 @@ def test_every_importer_states_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", IMPORTERS)
 def test_every_importer_has_fixtures(name: str) -> None:
-    assert any(case.values[0] == name for case in CASES)
+    assert any(case.values[0] == name for case in ALL)
 
 
 @pytest.mark.parametrize("name", IMPORTERS)
@@ -145,54 +178,57 @@ def test_places_are_named_without_looking_at_the_disk(name: str) -> None:
     assert len({place.root for place in places}) == len(places)
 
 
-@each_fixture
+@every_fixture
 def test_a_fixture_is_recognised_by_its_importer_and_by_no_other(owner: str, path: Path) -> None:
-    head = head_of(unpacked(path), path.name)
+    head = head_of(unpacked(path), path.name, path)
     assert [name for name in IMPORTERS if all_importers()[name].recognise(head)] == [owner]
 
 
 @pytest.mark.parametrize(
-    "path", sorted(p for p in (ROOT / "fixtures").rglob("*") if p.name in SIDECARS), ids=lambda p: p.name
+    "path",
+    sorted(p for p in (ROOT / "fixtures").rglob("*") if p.is_file() and (p.name in SIDECARS or BESIDE in p.parts)),
+    ids=lambda p: p.name,
 )
 def test_a_file_beside_the_sessions_is_recognised_by_nobody(path: Path) -> None:
-    head = head_of(path.read_bytes(), path.name)
+    head = head_of(path.read_bytes(), path.name, path)
     assert not [name for name in IMPORTERS if all_importers()[name].recognise(head)]
 
 
-@each_fixture
+@every_fixture
 def test_reading_is_deterministic_and_does_not_depend_on_block_sizes(owner: str, path: Path) -> None:
     importer, data = all_importers()[owner], unpacked(path)
-    once = result(importer, Source.of(data, path.name))
-    assert result(importer, Source.of(data, path.name)) == once
-    blocks = [data[start : start + 1009] for start in range(0, len(data), 1009)]
-    assert result(importer, Source(path.name, blocks, size=len(data))) == once
+    once = result(importer, source_of(owner, path))
+    assert result(importer, source_of(owner, path)) == once
+    again = source_of(owner, path)
+    again.blocks = [data[start : start + 1009] for start in range(0, len(data), 1009)]
+    assert result(importer, again) == once
 
 
-@each_fixture
+@every_fixture
 def test_every_record_is_accounted_for_exactly_once(owner: str, path: Path) -> None:
-    source = Source.of(unpacked(path), path.name)
+    source = source_of(owner, path)
     messages = list(all_importers()[owner].read(source))
     assert messages
     assert source.account.records > 0
     assert source.account.adds_up
-    if is_lines(path):
+    if is_lines(path) and not source.companions:
         assert source.account.records == sum(1 for line in unpacked(path).split(b"\n") if line.strip())
 
 
-@each_fixture
+@every_fixture
 def test_messages_are_of_the_unified_model(owner: str, path: Path) -> None:
-    assert check(all_importers()[owner], unpacked(path), path.name)
+    assert check(all_importers()[owner], unpacked(path), str(path), companions(owner, path))
 
 
-@each_fixture
+@every_fixture
 def test_messages_come_back_from_their_stored_line_unchanged(owner: str, path: Path) -> None:
-    for _, message in all_importers()[owner].read(Source.of(unpacked(path), path.name)):
+    for _, message in all_importers()[owner].read(source_of(owner, path)):
         assert canonical.loads(canonical.line(message)) == message
 
 
-@each_fixture
+@every_fixture
 def test_parents_name_messages_of_the_session_or_are_reported_as_missing(owner: str, path: Path) -> None:
-    source = Source.of(unpacked(path), path.name)
+    source = source_of(owner, path)
     sessions: dict[str, list[dict[str, Any]]] = {}
     for draft, message in all_importers()[owner].read(source):
         sessions.setdefault(draft.native_id, []).append(message)
@@ -205,30 +241,56 @@ def test_parents_name_messages_of_the_session_or_are_reported_as_missing(owner: 
             assert "parent" not in message or before is None or parent != before["id"], "a parent that says nothing"
 
 
-@each_fixture
+@every_fixture
 def test_only_figures_that_are_not_zero_are_written(owner: str, path: Path) -> None:
-    for _, message in all_importers()[owner].read(Source.of(unpacked(path), path.name)):
+    for _, message in all_importers()[owner].read(source_of(owner, path)):
         assert "usage" not in message or (message["usage"] and all(message["usage"].values()))
         assert "x" not in message or message["x"]
 
 
-@each_fixture
+@every_fixture
 def test_a_file_cut_anywhere_is_read_or_refused(owner: str, path: Path) -> None:
     importer, data = all_importers()[owner], unpacked(path)
     for step in range(20):
-        check(importer, data[: len(data) * step // 20], path.name)
+        check(importer, data[: len(data) * step // 20], str(path), companions(owner, path))
     last = data.rstrip(b"\n").rfind(b"\n") + 1
     check(importer, data[: (last + len(data)) // 2], path.name)
 
 
-@each_fixture
+@every_fixture
 def test_a_flipped_bit_is_survived(owner: str, path: Path) -> None:
     importer, data = all_importers()[owner], unpacked(path)
     dice = random.Random(zlib.crc32(data))
     for _ in range(30):
         damaged = bytearray(data)
         damaged[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
-        check(importer, bytes(damaged), path.name)
+        check(importer, bytes(damaged), str(path), companions(owner, path))
+
+
+@every_fixture
+def test_a_companion_cut_or_flipped_anywhere_is_survived(owner: str, path: Path) -> None:
+    importer, data, beside = all_importers()[owner], unpacked(path), companions(owner, path)
+    for name, content in beside.items():
+        dice = random.Random(zlib.crc32(content))
+        for step in range(10):
+            check(importer, data, str(path), {**beside, name: content[: len(content) * step // 10]})
+            damaged = bytearray(content or b"x")
+            damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+            check(importer, data, str(path), {**beside, name: bytes(damaged)})
+        for hostile in (b"", b"[]", b"{}", b"5", b"\xff\xfe", bytes(64), b"[" * 100_000, b'{"a":\n'):
+            check(importer, data, str(path), {**beside, name: hostile})
+
+
+@every_fixture
+def test_a_source_without_its_companions_is_read_or_refused(owner: str, path: Path) -> None:
+    check(all_importers()[owner], unpacked(path), str(path))
+
+
+@each_binary_fixture
+def test_bytes_of_another_kind_are_refused(owner: str, path: Path) -> None:
+    data = unpacked(path)
+    for hostile in (b"", bytes(4096), data[:100] + bytes(4096), b'{"a": 1}', data[:16] * 300):
+        assert not check(all_importers()[owner], hostile, str(path))
 
 
 def with_member(data: bytes, member: bytes) -> bytes:
@@ -268,18 +330,20 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-@each_fixture
+@each_json_fixture
 def test_hostile_bytes_are_read_or_refused(owner: str, path: Path, kind: str) -> None:
     check(all_importers()[owner], HOSTILE[kind](unpacked(path)), path.name)
 
 
 @pytest.mark.parametrize("name", IMPORTERS)
 def test_a_line_of_five_megabytes_is_read(name: str) -> None:
-    path = next(Path(str(case.values[1])) for case in CASES if case.values[0] == name)
+    path = next((Path(str(case.values[1])) for case in JSON if case.values[0] == name), None)
+    if path is None:
+        return  # a format that has no JSON files
     assert check(all_importers()[name], with_member(unpacked(path), b'"zz":"' + b"x" * LONG + b'"'), path.name)
 
 
-@each_fixture
+@each_json_fixture
 def test_a_mark_at_the_beginning_and_carriage_returns_change_no_message(owner: str, path: Path) -> None:
     importer, data = all_importers()[owner], unpacked(path)
     messages = result(importer, Source.of(data, path.name))[0]
@@ -311,7 +375,7 @@ def spots(value: Any) -> Iterator[tuple[Any, Any]]:
 WRONG: tuple[Any, ...] = (None, 5, -1.5, 2**63, True, "", "x", [], {}, [None], [[]], {"type": []}, [{"type": "text"}])
 
 
-@each_fixture
+@each_json_fixture
 def test_a_value_of_the_wrong_type_anywhere_is_survived(owner: str, path: Path) -> None:
     importer, data = all_importers()[owner], unpacked(path)
     dice = random.Random(zlib.crc32(data))
@@ -324,7 +388,7 @@ def test_a_value_of_the_wrong_type_anywhere_is_survived(owner: str, path: Path) 
         container[key] = kept
 
 
-@each_fixture
+@each_json_fixture
 def test_a_missing_field_anywhere_is_survived(owner: str, path: Path) -> None:
     importer, data = all_importers()[owner], unpacked(path)
     dice = random.Random(zlib.crc32(data) + 1)
@@ -383,10 +447,10 @@ def test_every_sample_belongs_to_one_importer_at_most_and_can_be_read(samples: P
         if not path.is_file() or not path.name.lower().endswith(suffixes):
             continue
         data = unpacked(path)
-        owners = [name for name in IMPORTERS if all_importers()[name].recognise(head_of(data, path.name))]
-        assert len(owners) <= 1, path
+        owners = [name for name in IMPORTERS if all_importers()[name].recognise(head_of(data, str(path), path))]
+        assert len(owners) <= 1, (path, owners)
         for owner in owners:
-            assert check(all_importers()[owner], data, path.name), path
+            assert check(all_importers()[owner], data, str(path), companions(owner, path)), path
             read += 1
     assert read
 

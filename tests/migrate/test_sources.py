@@ -258,6 +258,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_run(
     support.rest()
     with monkeypatch.context() as patch:
         patch.setattr(workers, "all_importers", lambda: {"claude-code": Meddling(path, change)})
+        patch.setattr(workers, "TRIES", 1)
         report = run(store, path)
     assert list(named(report.failed)) == [path.name]
     assert "changed" in report.failed[0]["reason"]
@@ -265,6 +266,43 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_run(
     path.write_bytes(GOOD)
     assert run(store, path).failed == []
     assert_only_good(store)
+
+
+def test_a_file_that_has_changed_while_it_was_read_is_read_once_more(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = with_good(tmp_path)
+    rewritten = CHANGES["rewritten"]
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "all_importers", lambda: {"claude-code": Meddling(path, rewritten)})
+        patch.setattr(Meddling, "read", _meddle_once(rewritten))
+        assert run(store, path).failed == []
+    assert list(support.originals(store)) == [support.digest(rewritten)]
+
+
+def _meddle_once(data: bytes) -> Any:
+    changed = []
+
+    def read(self: Meddling, source: Source) -> Iterator[tuple[Draft, Message]]:
+        for pair in ClaudeCode.read(self, source):
+            if not changed:
+                self.path.write_bytes(data)
+                changed.append(True)
+            yield pair
+
+    return read
+
+
+def test_lines_longer_and_rewritten_while_a_file_is_read_are_not_taken_for_growth(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = with_good(tmp_path)
+    longer = support.claude(1, 9).replace(b"line 0", b"LINE 0")
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "all_importers", lambda: {"claude-code": Meddling(path, longer)})
+        patch.setattr(workers, "TRIES", 1)
+        assert list(named(run(store, path).failed)) == [path.name]
+    assert support.keys(store) == []
 
 
 def test_lines_that_arrive_while_a_file_is_read_come_with_the_next_run(

@@ -135,17 +135,17 @@ def cut_pages(lengths: list[int], system_first: bool) -> tuple[list[int], int]:
 
 
 def cut_chunks(data: bytes, rule: str) -> Iterator[bytes]:
-    """Rules L1 and B1."""
+    """Rules L1, E1 and B1."""
     start = 0
     while start < len(data):
-        end = start + (1 << 20) if rule == "B1" else _line_end(data, start)
+        end = start + (1 << 20) if rule == "B1" else _line_end(data, start, b"\n" if rule == "L1" else b"}")
         yield data[start:end]
         start = end
 
 
-def _line_end(data: bytes, start: int) -> int:
+def _line_end(data: bytes, start: int, mark: bytes) -> int:
     line = start
-    while (feed := data.find(b"\n", line)) >= 0 and feed - start < 8388608:
+    while (feed := data.find(mark, line)) >= 0 and feed - start < 8388608:
         size = feed + 1 - start
         if size >= 2097152 or (size >= 524288 and zlib.crc32(data[line:feed]) % 256 == 0):
             return feed + 1

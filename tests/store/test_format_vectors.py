@@ -55,7 +55,7 @@ class Real:
         return found, len(pager.tail)
 
     def chunks(self, data: bytes, rule: str) -> list[bytes]:
-        chunker = chunks.Chunker(by_line=rule == "L1")
+        chunker = chunks.Chunker(rule)
         found = [chunk for start in range(0, len(data), 999_983) for chunk in chunker.feed(data[start:][:999_983])]
         last = chunker.finish()
         return [*found, last] if last else found

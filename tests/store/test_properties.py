@@ -329,11 +329,15 @@ with_fixtures = settings(
 
 
 @with_fixtures
-@given(some_bytes.map(lambda data: data * 5), st.booleans(), st.lists(st.integers(0, 2000), max_size=8))
+@given(
+    some_bytes.map(lambda data: data * 5),
+    st.sampled_from(["L1", "E1", "B1"]),
+    st.lists(st.integers(0, 2000), max_size=8),
+)
 @pytest.mark.usefixtures("small_chunks")
-def test_chunks_depend_on_the_bytes_only(data: bytes, by_line: bool, cuts: list[int]) -> None:
+def test_chunks_depend_on_the_bytes_only(data: bytes, rule: str, cuts: list[int]) -> None:
     def chunked(borders: list[int]) -> list[bytes]:
-        chunker = chunks.Chunker(by_line=by_line)
+        chunker = chunks.Chunker(rule)
         blocks = [data[start:end] for start, end in itertools.pairwise([0, *sorted(borders), len(data)])]
         return [*(chunk for block in blocks for chunk in chunker.feed(block)), chunker.finish()]
 
@@ -343,11 +347,11 @@ def test_chunks_depend_on_the_bytes_only(data: bytes, by_line: bool, cuts: list[
 
 
 @with_fixtures
-@given(some_bytes.map(lambda data: data * 5), some_bytes, st.booleans())
+@given(some_bytes.map(lambda data: data * 5), some_bytes, st.sampled_from(["L1", "E1", "B1"]))
 @pytest.mark.usefixtures("small_chunks")
-def test_growth_changes_the_last_chunk_only(data: bytes, more: bytes, by_line: bool) -> None:
+def test_growth_changes_the_last_chunk_only(data: bytes, more: bytes, rule: str) -> None:
     def chunked(content: bytes) -> list[bytes]:
-        chunker = chunks.Chunker(by_line=by_line)
+        chunker = chunks.Chunker(rule)
         found = [*chunker.feed(content)]
         return [*found, last] if (last := chunker.finish()) else found
 

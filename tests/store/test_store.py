@@ -249,7 +249,7 @@ def test_a_deeply_nested_message_is_the_same_in_tail_and_page(store: Store, dept
 
 def keep(store: Store, data: bytes) -> Json:
     """Store bytes as an original, in blocks; returns its entry."""
-    chunker = Chunker(by_line=False)
+    chunker = Chunker("B1")
     found = [*chunker.feed(data), chunker.finish()]
     chunks = [{"id": store.objects.put(chunk, objects.CHUNK), "bytes": len(chunk)} for chunk in found if chunk]
     return {"sha256": canonical.digest(data), "bytes": len(data), "chunks": chunks}

@@ -1,0 +1,184 @@
+"""Sources of several files: which file stands for them, and which files belong to it.
+
+A file belongs to a lead only when the lead is recognised by its content; until then every file is looked at by itself.
+Symlinks are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as stat_module
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import NamedTuple
+
+from sessionstore import errors
+from sessionstore.importers.base import Importer
+from sessionstore.importers.material import LOG
+from sessionstore.importers.parsing import Unparsable
+from sessionstore.migrate import reading
+from sessionstore.migrate.reading import Stat
+
+DATABASES = (".db", ".sqlite", ".sqlite3", ".vscdb")
+"""Endings of file names that a database may have; beside it may lie its write-ahead log."""
+MOST = 200_000
+"""No more than so many companions are taken in with one source."""
+
+
+class Member(NamedTuple):
+    """A file that belongs to a source: its path relative to the source's directory, its path, its stat signature."""
+
+    name: str
+    path: str
+    stat: Stat
+
+
+def members_of(importer: Importer, lead: str) -> tuple[Member, ...]:
+    """The files that belong to the source that `lead` stands for, by name; not the lead itself."""
+    directory = os.path.dirname(lead)
+    found: dict[str, Member] = {}
+    for pattern in importer.companions:
+        for name in _matching(directory, pattern.split("/"), ""):
+            path = os.path.normpath(f"{directory}/{name}")
+            if name not in found and path != lead and (stat := _stat_of(path)) is not None:
+                found[name] = Member(name, path, stat)
+            if len(found) >= MOST:
+                return tuple(found[name] for name in sorted(found))
+    log = lead + LOG
+    if lead.lower().endswith(DATABASES) and (stat := _stat_of(log)) is not None and stat.size:
+        name = os.path.basename(log)
+        found[name] = Member(name, log, stat)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _matching(directory: str, steps: list[str], prefix: str) -> Iterator[str]:
+    """The relative paths below a directory that fit a pattern, given as its steps."""
+    first, rest = steps[0], steps[1:]
+    if first == "..":
+        yield from _matching(os.path.dirname(directory), rest, f"{prefix}../")
+        return
+    for name in _names(directory):
+        if fnmatchcase(name, first):
+            if rest:
+                below = f"{directory}/{name}"
+                if not os.path.islink(below):
+                    yield from _matching(below, rest, f"{prefix}{name}/")
+            else:
+                yield prefix + name
+
+
+@lru_cache(maxsize=64)
+def _listed(directory: str, mtime_ns: int) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(directory)))
+    except OSError:
+        return ()
+
+
+def _names(directory: str) -> tuple[str, ...]:
+    try:
+        return _listed(directory, os.stat(directory).st_mtime_ns)
+    except OSError:
+        return ()
+
+
+def _stat_of(path: str) -> Stat | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return Stat.of(status) if stat_module.S_ISREG(status.st_mode) else None
+
+
+class Bundles:
+    """Tells of every file found which source it belongs to, opening only files whose names could stand for one."""
+
+    def __init__(self, importers: Mapping[str, Importer], known: Mapping[str, str]) -> None:
+        """`known` names the importer of sources that were imported before, by path."""
+        self._importers = importers
+        self._several = [importer for importer in importers.values() if importer.leads and importer.companions]
+        self._known = known
+        self._recognised: dict[str, str | None] = {}
+
+    def lead_of(self, path: str) -> str:
+        """The path of the file that stands for the source this file belongs to; itself when it stands alone."""
+        for importer in self._several:
+            for directory in self._directories(importer, path):
+                lead = self._lead_in(importer, directory)
+                if lead is not None and self._importer_of(lead) == importer.source:
+                    return lead
+        return path
+
+    def members(self, lead: str) -> tuple[Member, ...]:
+        """The companions of a source. Files that no importer of several files recognises have none but a log."""
+        name = os.path.basename(lead)
+        for importer in self._importers.values():
+            if not importer.companions or not name.lower().endswith(importer.suffixes):
+                continue
+            if importer.leads and not any(fnmatchcase(name, pattern) for pattern in importer.leads):
+                continue
+            found = members_of(importer, lead)
+            if found and self._importer_of(lead) == importer.source:
+                return found
+        return members_of(Importer(), lead) if lead.lower().endswith(DATABASES) else ()
+
+    def _directories(self, importer: Importer, path: str) -> Iterator[str]:
+        """The directories whose lead the file could be or belong to."""
+        steps = path.split(os.sep)
+        if any(fnmatchcase(steps[-1], pattern) for pattern in importer.leads):
+            yield os.path.dirname(path)
+        for pattern in importer.companions:
+            wanted = pattern.split("/")
+            if wanted[0] == ".." or len(steps) <= len(wanted):
+                continue
+            if all(map(fnmatchcase, steps[-len(wanted) :], wanted)):
+                yield os.sep.join(steps[: -len(wanted)])
+
+    @staticmethod
+    def _lead_in(importer: Importer, directory: str) -> str | None:
+        names = _names(directory)
+        for pattern in importer.leads:
+            for name in names:
+                if fnmatchcase(name, pattern):
+                    path = f"{directory}/{name}"
+                    if _stat_of(path) is not None:
+                        return path
+        return None
+
+    def _importer_of(self, lead: str) -> str | None:
+        """The format of a file that may stand for several, by its content."""
+        if lead not in self._recognised:
+            self._recognised[lead] = self._known.get(lead) or self._look(lead)
+        return self._recognised[lead]
+
+    def _look(self, lead: str) -> str | None:
+        from sessionstore.migrate.finding import recognise
+
+        try:
+            descriptor, stat = reading.open_file(lead)
+            try:
+                return recognise(reading.head(descriptor, lead, stat), self._importers.values()).source
+            finally:
+                os.close(descriptor)
+        except (errors.SessionstoreError, Unparsable):
+            return None
+
+
+def grouped(
+    files: Iterable[tuple[str, str, Stat]], bundles: Bundles
+) -> Iterator[tuple[str, str, Stat, tuple[Member, ...]]]:
+    """The sources that some files make: (path, name, stat, members) of each, in the order of their first file."""
+    done: set[str] = set()
+    for path, name, stat in files:
+        lead = bundles.lead_of(path)
+        if lead in done:
+            continue
+        done.add(lead)
+        if lead != path:
+            found = _stat_of(lead)
+            if found is None:
+                continue
+            beside = os.path.relpath(lead, os.path.dirname(path))
+            name, stat = os.path.normpath(os.path.join(os.path.dirname(name), beside)), found
+        yield lead, name.replace(os.sep, "/"), stat, bundles.members(lead)
