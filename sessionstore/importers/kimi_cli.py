@@ -11,9 +11,9 @@ Recognised by content: records with the roles `_system_prompt`, `_checkpoint` or
 directory of the program.
 
 Records of the context file are messages in the OpenAI chat dialect; `_checkpoint` and `_usage` (the size of the
-context, no bill) are kept as they are, `_system_prompt` is the session's system prompt. See `kimi_cli_context` for how rotated
-files are joined: all are kept, nothing twice, what was undone is a side branch. Messages that the program wrote in the
-user's name are of kind `context`, `compaction` or `meta`. The log gives messages their times and usage (see
+context, no bill) are kept as they are, `_system_prompt` is the session's system prompt. Rotated files are joined as
+`kimi_cli_context` says: all are kept, nothing twice, what was undone is a side branch. Messages that the program wrote
+in the user's name are of kind `context`, `compaction` or `meta`. The log gives messages their times and usage (see
 `kimi_cli_wire`); approvals, notices and questions stand verbatim where they happened; what only the log has becomes a
 message of its own. Subagents are sessions `<id>/<agent>`. A directory's name is a digest of the work directory, so
 `cwd` is known of subagents only.
