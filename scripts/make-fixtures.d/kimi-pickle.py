@@ -36,7 +36,10 @@ def long() -> list[dict[str, Any]]:
     """The last thirty messages of a longer session; its beginning was cut off with the system prompt."""
     talk = [{"role": "tool", "tool_call_id": "read_file:7", "content": "the end of something"}]
     for number in range(14):
-        talk += [{"role": "user", "content": f"Question {number}"}, {"role": "assistant", "content": f"Answer {number}"}]
+        talk += [
+            {"role": "user", "content": f"Question {number}"},
+            {"role": "assistant", "content": f"Answer {number}"},
+        ]
     return [*talk, {"role": "user", "content": "Last question"}]
 
 

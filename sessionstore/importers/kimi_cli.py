@@ -257,10 +257,13 @@ def _subagents(
     pending: list[tuple[str, dict[str, Any], list[Json]]] = [
         (agent, files.of(f"subagents/{agent}"), below.pop(agent, [])) for agent in sorted(files.agents())
     ]
-    for name, companion in files.of("").items():
-        if name.startswith(_SUB):
-            records = companion_records(source, companion)
-            pending.append((PurePosixPath(name).stem, {"context.jsonl": records}, _events_of(records, below)))
+    loose = [name for name in files.of("") if name.startswith(_SUB)]
+    shown = {agent: {text for event in below[agent] for text in _shown(event["message"])} for agent in below if loose}
+    for name in loose:
+        records = companion_records(source, files.of("")[name])
+        agent = _agent_of(records, shown)
+        pending.append((PurePosixPath(name).stem, {"context.jsonl": records}, below.pop(agent, [])))
+        shown.pop(agent, None)
     pending += [(agent, {}, events) for agent, events in below.items()]
     for agent, own, events in pending:
         child = source.draft(f"{draft.native_id}/{agent}")
@@ -270,19 +273,15 @@ def _subagents(
         yield from _Session(source, child, own, events).read()
 
 
-def _events_of(records: list[Json], below: dict[str, list[Json]]) -> list[Json]:
-    """The events of the subagent that a context file is of: those it has most in common with, taken out of `below`."""
-    told: set[Any] = set()
+def _agent_of(records: list[Json], shown: dict[str, set[str]]) -> str:
+    """The subagent that a context file is of, the one whose events it has most in common with; "" for none."""
+    told: set[str] = set()
     for record in filter(is_message, records):
         parts = to_message(record)["parts"]
         told |= {part["id"] for part in parts if part["type"] == "tool_call"} | {text_of(parts).strip()}
     told.discard("")
-    best, name = 0, None
-    for agent, events in below.items():
-        shown = {text for event in events for text in _shown(event["message"])}
-        if len(told & shown) > best:
-            best, name = len(told & shown), agent
-    return below.pop(name) if name is not None else []
+    best = max(shown, key=lambda agent: len(told & shown[agent]), default="")
+    return best if best and told & shown[best] else ""
 
 
 def _shown(event: Json) -> Iterator[str]:

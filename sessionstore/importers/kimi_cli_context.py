@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from sessionstore import canonical
 from sessionstore.importers.base import Draft, Message, Source
 from sessionstore.importers.kimi_parts import ROLES, Json, content_parts, meta, record_part, text_of, tool_call
 
@@ -87,6 +88,7 @@ class Contexts:
         self._source = source
         self._draft = draft
         self.messages: list[Message] = []
+        self._prompts: set[bytes] = set()
         self._before: list[tuple[Json, str | None]] = []
         """the records of the file before, each with the id of its message"""
 
@@ -149,7 +151,9 @@ class Contexts:
             if record["role"] != "_system_prompt":
                 return meta(record)
             prompt = {"type": "text"} | {key: value for key, value in record.items() if key != "role"}
-            if prompt not in self._draft.system:
+            text = canonical.dumps(prompt)
+            if text not in self._prompts:
+                self._prompts.add(text)
                 self._draft.system.append(prompt)
             return None
         self._source.preserved()

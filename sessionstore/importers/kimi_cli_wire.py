@@ -60,6 +60,10 @@ class Wire:
         self._draft = draft
         self._step: Message | None = None
         self._call: Json | None = None
+        self._pieces: list[str] = []
+        """of the last text or of the last call's arguments, which the log has piece by piece"""
+        self._whole: tuple[Json, str] | None = None
+        """the part that the pieces make, and its field"""
         self._billed: set[str] = set()
         self._stamp: Any = None
         self.items: list[Item] = []
@@ -92,6 +96,7 @@ class Wire:
 
     def finish(self) -> list[Item]:
         """The items; steps that came to nothing are left out unless they were billed."""
+        self._join_pieces()
         found = []
         for item in self.items:
             message = item.message
@@ -135,10 +140,23 @@ class Wire:
         last = parts[-1] if parts else None
         plain = part.keys() == {"type", "content"} and isinstance(part["content"], str)
         if plain and last and last["type"] == part["type"] and last.keys() == part.keys():
-            last["content"] += part["content"]
+            self._go_on(last, "content", part["content"])
         else:
             parts.append(part)
         return True
+
+    def _go_on(self, part: Json, field: str, piece: str) -> None:
+        if self._whole is None or self._whole[0] is not part:
+            self._join_pieces()
+            self._whole = part, field
+            self._pieces = [part[field] or ""]
+        self._pieces.append(piece)
+
+    def _join_pieces(self) -> None:
+        if self._whole is not None:
+            part, field = self._whole
+            part[field] = "".join(self._pieces)
+        self._whole = None
 
     def _called(self, payload: Json, time: str) -> bool:
         self._call = tool_call(payload)
@@ -153,7 +171,7 @@ class Wire:
             before = self._call.get("arguments")
             if self._call["type"] != "tool_call" or not isinstance(before, str | None):
                 return False
-            self._call["arguments"] = (before or "") + piece
+            self._go_on(self._call, "arguments", piece)
         return True
 
     def _status(self, payload: Json, time: str) -> bool:

@@ -45,6 +45,8 @@ _ID = re.compile(r"(session|ses)_(?P<old>.+)", re.DOTALL)
 _AGENT = re.compile(r"agents/(?P<agent>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _BLOB = re.compile(r"(agents/[^/]+/)?blobs/(?P<hash>[^/]+)")
 _MAIN = "main"
+MAX_MEDIA = 2 << 30
+"""As many characters of media are put into the messages of one session, each counted each time it is named."""
 
 
 class KimiCode(Importer):
@@ -223,7 +225,8 @@ class _Media:
         self._source = source
         self._files = [name for name in sorted(source.companions) if _BLOB.fullmatch(name)]
         self._known = set(self._files)
-        self._read: set[str] = set()
+        self._read: dict[str, str] = {}
+        self._given = 0
 
     def fetch(self, draft: Draft, agent: str, url: str) -> str | None:
         """The text of the file that a link names."""
@@ -232,10 +235,14 @@ class _Media:
             if name not in self._known:
                 continue
             if name not in self._read:
-                self._read.add(name)
+                self._read[name] = self._source.companions[name].read().decode("utf-8", "replace").strip()
                 self._source.account.records += 1
                 self._source.mapped()
-            return self._source.companions[name].read().decode("utf-8", "replace").strip()
+            self._given += len(self._read[name])
+            if self._given <= MAX_MEDIA:
+                return self._read[name]
+            draft.issue("media-left-out", "media that are named over and over are shown by their links only")
+            return None
         draft.issue("media-missing", "the file of an image, sound or film is gone")
         return None
 

@@ -182,8 +182,12 @@ def companion_document(source: Source, companion: Companion) -> Json | None:
 def companion_text(source: Source, companion: Companion) -> str:
     """A companion that is a text, counted as one record."""
     source.account.records += 1
+    try:
+        text = companion.read().decode("utf-8", "replace")
+    except Unparsable as error:
+        source.reject(str(error))
+        return ""
     source.mapped()
-    text = companion.read().decode("utf-8", "replace")
     if "\ufffd" in text:
         source.note("invalid-utf8")
     return text
