@@ -41,6 +41,7 @@ _TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SH
 _BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 _NUMBERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
 _PLAIN = _TEXTS | _BYTES | _NUMBERS | {"NONE", "NEWTRUE", "NEWFALSE"}
+_CHANGED = {str: "lone-surrogate", int: "big-integer", float: "non-finite-number"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
@@ -233,7 +234,7 @@ class _Plain:
             raise Unparsable("a damaged pickle (a mark that was left over)")
         clean = canonical.clean(value)
         if clean is not value and clean != value:
-            self._note("lone-surrogate" if isinstance(value, str) else "non-finite-number")
+            self._note(_CHANGED[type(value)])
         return clean
 
     def _key(self, key: Any) -> str:

@@ -70,7 +70,7 @@ def chain(messages: Iterable[Message], leaf: str | None) -> list[str]:
     parents: dict[str, str | None] = {}
     before = None
     for message in messages:
-        parents[message["id"]] = message.get("parent", before) if "parent" in message else before
+        parents[message["id"]] = message.get("parent", before)
         before = message["id"]
     path = []
     node = leaf or before
