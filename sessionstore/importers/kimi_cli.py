@@ -49,6 +49,8 @@ _ROTATED = re.compile(r"(?P<id>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})_\d+", 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _WORK = re.compile(r"([\w.+-]+_)?[0-9a-f]{32}", re.ASCII)
 _OWN_PLACE = re.compile(r"(^|/)\.?kimi/sessions/[^/]+/([^/]+/)?[^/]+\.jsonl$")
+_DESCRIBING = {"state.json": "custom_title", "metadata.json": "title", "meta.json": "description"}
+"""The files that describe a session, and the field of its title."""
 _SUB = "context_sub"
 """What the names of subagents' contexts began with while they lay beside the session's own."""
 _STARTS = (b'{"role": "_system_prompt"', b'{"role":"_system_prompt"')
@@ -230,16 +232,14 @@ class _Session:
             elif name.endswith(".json"):
                 document = companion_document(source, companion)
                 if document:
-                    draft.x[name.removesuffix(".json")] = document
+                    draft.x[name.removesuffix(".json") if name in _DESCRIBING else name] = document
                     self._facts(document, name)
 
     def _facts(self, document: Json, name: str) -> None:
         draft = self._draft
-        keys = {"state.json": ("custom_title",), "metadata.json": ("title",), "meta.json": ("description",)}
-        for key in keys.get(name, ()):
-            title = document.get(key)
-            if isinstance(title, str) and title.strip() and (draft.title is None or name == "state.json"):
-                draft.title = title_line(title)
+        title = document.get(_DESCRIBING.get(name, ""))
+        if isinstance(title, str) and title.strip() and (draft.title is None or name == "state.json"):
+            draft.title = title_line(title)
         if name == "meta.json":
             draft.created_at = instant(document.get("created_at")) or draft.created_at
             draft.updated_at = instant(document.get("updated_at")) or draft.updated_at

@@ -116,10 +116,13 @@ class Wire:
         return message
 
     def _prompt(self, payload: Json, time: str) -> bool:
-        if set(payload) != {"user_input"} or not isinstance(payload["user_input"], str | list):
+        if not isinstance(payload.get("user_input"), str | list):
             return False
         self._step = self._call = None
-        self._talk({"role": "user", "parts": content_parts(payload["user_input"])}, time)
+        message: Message = {"role": "user", "parts": content_parts(payload["user_input"])}
+        if rest := _told(payload, "user_input"):
+            message["x"] = rest
+        self._talk(message, time)
         return True
 
     def _begin(self, payload: Json, time: str) -> bool:
@@ -165,14 +168,14 @@ class Wire:
 
     def _called_on(self, payload: Json, time: str) -> bool:
         piece = payload.get("arguments_part")
-        if self._call is None or set(payload) != {"arguments_part"} or not isinstance(piece, str | None):
+        if self._call is None or not isinstance(piece, str | None):
             return False
         if piece:
             before = self._call.get("arguments")
             if self._call["type"] != "tool_call" or not isinstance(before, str | None):
                 return False
             self._go_on(self._call, "arguments", piece)
-        return True
+        return not _told(payload, "arguments_part")
 
     def _status(self, payload: Json, time: str) -> bool:
         usage = usage_of(
@@ -183,7 +186,7 @@ class Wire:
             if name in self._billed:
                 usage = None
             self._billed.add(name)
-        told = {key: value for key, value in payload.items() if value is not None}
+        told = _told(payload)
         if self._step is None or (usage and "usage" in self._step):
             message = self._talk(meta({"type": "StatusUpdate", "payload": told}), time)
             self.items[-1].talk = False
@@ -196,19 +199,18 @@ class Wire:
 
     def _result(self, payload: Json, time: str) -> bool:
         value, call_id = payload.get("return_value"), payload.get("tool_call_id")
-        if (
-            not isinstance(value, dict)
-            or not isinstance(call_id, str)
-            or set(payload) > {"return_value", "tool_call_id"}
-        ):
+        if not isinstance(value, dict) or not isinstance(call_id, str):
             return False
-        rest = {key: child for key, child in value.items() if child not in (None, [], "", False) and key != "output"}
+        rest = _told(value, "output")
         part = {"type": "tool_call_response", "id": call_id, "response": value.get("output")}
         if rest.get("is_error") is True:
             part["is_error"] = rest.pop("is_error")
         message: Message = {"role": "tool", "parts": [part]}
+        extra = _told(payload, "return_value", "tool_call_id")
         if rest:
-            message["x"] = {"return_value": rest}
+            extra["return_value"] = rest
+        if extra:
+            message["x"] = extra
         self._talk(message, time)
         return True
 
@@ -241,6 +243,15 @@ _HANDLERS: dict[str, Any] = {
     "SubagentEvent": Wire._subagent,
 }
 """What makes something of an event; false when it is to be kept verbatim instead."""
+
+
+def _told(payload: Json, *used: str) -> Json:
+    """The fields of an event besides those used and those that say nothing."""
+    return {
+        key: value
+        for key, value in payload.items()
+        if key not in used and value is not None and value is not False and value not in ("", [])
+    }
 
 
 def _timed(message: Message, time: str | None) -> Message:

@@ -235,7 +235,11 @@ class _Media:
             if name not in self._known:
                 continue
             if name not in self._read:
-                self._read[name] = self._source.companions[name].read().decode("utf-8", "replace").strip()
+                try:
+                    found = self._source.companions[name].read().decode("utf-8", "replace").strip()
+                except Unparsable:
+                    continue
+                self._read[name] = found
                 self._source.account.records += 1
                 self._source.mapped()
             self._given += len(self._read[name])

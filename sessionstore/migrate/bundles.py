@@ -142,7 +142,7 @@ class Bundles:
             for name in names:
                 if fnmatchcase(name, pattern):
                     path = f"{directory}/{name}"
-                    if _stat_of(path) is not None:
+                    if (stat := _stat_of(path)) is not None and stat.size:
                         return path
         return None
 

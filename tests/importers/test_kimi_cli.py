@@ -472,3 +472,32 @@ def test_hostile_records_are_kept_and_accounted_for() -> None:
     imported(
         KimiCli(), data, "x/wire.jsonl", {"context_1.jsonl": data, "context_x.jsonl": data, "context_01.jsonl": data}
     )
+
+
+def test_an_emptied_context_leaves_the_log_to_stand_for_the_session(tmp_path: Path) -> None:
+    directory = tmp_path / WORK / ID
+    (directory / "subagents" / "abc").mkdir(parents=True)
+    (directory / "context.jsonl").touch()
+    (directory / "context_1.jsonl").write_bytes(lines(checkpoint(0), USER, BOT))
+    (directory / "wire.jsonl").write_bytes(lines(event("TurnBegin", user_input="hello")))
+    (directory / "subagents" / "abc" / "context.jsonl").write_bytes(lines(checkpoint(0), USER))
+    found = candidates(Roots([str(tmp_path)], (".jsonl",)), all_importers(), {}, on_error=lambda path, reason: None)
+    names = [Path(candidate.path).relative_to(directory).as_posix() for candidate in found]
+    assert names == ["wire.jsonl"]
+    files = {path: (directory / path).read_bytes() for path in ("context_1.jsonl", "subagents/abc/context.jsonl")}
+    made = imported(KimiCli(), directory / "wire.jsonl", companions=files)
+    assert [text(message) for message in made.sessions[ID] if message["role"] != "system"] == ["hello", "hi"]
+    assert list(made.drafts) == [ID, f"{ID}/abc"]
+
+
+def test_fields_that_later_versions_add_are_kept() -> None:
+    log = [event("TurnBegin", user_input="hello", origin="web"), event("StepBegin", n=1, retry=2)]
+    log += [event("ToolCall", type="function", id="Shell:0", function={"name": "Shell", "arguments": ""})]
+    log += [event("ToolCallPart", arguments_part='{"a":1}', index=3)]
+    log += [event("ToolResult", tool_call_id="Shell:0", return_value={"output": "done", "code": 0}, seconds=2)]
+    messages = session(lines(USER, CALL, TOOL), wire__jsonl=lines(*log)).one()[1]
+    assert messages[0]["x"]["wire"] == {"origin": "web"}
+    by_role = {message["role"]: message for message in messages if "kind" not in message}
+    assert by_role["tool"]["x"]["wire"] == {"seconds": 2, "return_value": {"code": 0}}
+    events = [m["parts"][0]["record"]["payload"] for m in messages if m.get("kind") == "meta"]
+    assert events == [{"n": 1, "retry": 2}, {"arguments_part": '{"a":1}', "index": 3}]
