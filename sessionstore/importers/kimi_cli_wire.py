@@ -3,7 +3,8 @@
 The context file is what the model saw, without times; the log has the times and the bill. `Wire` reads the log into
 messages and other events; `joined` lays it beside the messages of the context file: by the ids of tool calls and the
 texts of the rest, from the end backwards (the log is younger than the first sessions), then by order where as many are
-left on both sides. What only the log has becomes messages of its own.
+left on both sides. What only the log has becomes messages of its own, those of a turn that is still going on only when
+it has ended: until then they wait in the session's `x["unfinished"]`, so that a session grows at its end only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from sessionstore.importers.kimi_parts import (
 
 _SILENT = frozenset({"TurnEnd"})
 """Events that say nothing besides that they were."""
+_ENDS = frozenset({"TurnEnd", "StepInterrupted"})
+_COMPACTS = "CompactionBegin"
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +69,8 @@ class Wire:
         """the part that the pieces make, and its field"""
         self._billed: set[str] = set()
         self._stamp: Any = None
+        self.going_on = False
+        """whether the last turn has not ended"""
         self.items: list[Item] = []
         self.below: dict[str, list[Json]] = {}
         """the events of subagents, by the agent's id or the call that has started it"""
@@ -81,6 +86,8 @@ class Wire:
             if handler is not None and handler(self, inner["payload"], time):
                 self._source.mapped()
                 return
+            if inner["type"] in _ENDS:
+                self.going_on = False
             if known and time and inner["type"] in _SILENT and not inner["payload"]:
                 self._step = None
                 self._source.mapped()
@@ -119,6 +126,7 @@ class Wire:
         if not isinstance(payload.get("user_input"), str | list):
             return False
         self._step = self._call = None
+        self.going_on = True
         message: Message = {"role": "user", "parts": content_parts(payload["user_input"])}
         if rest := _told(payload, "user_input"):
             message["x"] = rest
@@ -187,12 +195,12 @@ class Wire:
                 usage = None
             self._billed.add(name)
         told = _told(payload)
-        if self._step is None or (usage and "usage" in self._step):
+        if self._step is None or not usage or "usage" in self._step:
             message = self._talk(meta({"type": "StatusUpdate", "payload": told}), time)
             self.items[-1].talk = False
         else:
             message = self._step
-            message.setdefault("x", {}).setdefault("status", []).append(told)
+            message.setdefault("x", {})["status"] = told
         if usage:
             message["usage"] = usage
         return True
@@ -260,24 +268,35 @@ def _timed(message: Message, time: str | None) -> Message:
     return message
 
 
-def joined(draft: Draft, messages: list[Message], items: list[Item]) -> list[Message]:
-    """The messages of the context files and what only the log has, in one order, with the log's times and figures."""
+def joined(draft: Draft, messages: list[Message], items: list[Item], going_on: bool) -> list[Message]:
+    """The messages of the context files and what only the log has, in one order, with the log's times and figures.
+    `going_on`: the log's last turn has not ended, and what is left of it may yet come into the context file."""
     partners = _match(messages, items)
     if items:
         lone = sum(1 for number, message in enumerate(messages) if number not in partners and _is_turn(message))
         if lone:
             draft.issue("message-without-wire", "a message of the context file is not in the event log", lone)
     merged: list[Message] = []
+    waiting: list[Message] = []
     position = 0
     for number, message in enumerate(messages):
         place = partners.get(number)
-        if place is not None:
-            _add_unmatched(draft, merged, items, position, place)
-            position = place + 1
+        if place is None:
+            waiting.append(message)
+            continue
+        end = place if items[place].talk else place + 1
+        _add_unmatched(draft, merged, items, position, end)
+        position = place + 1
+        if items[place].talk:
             _join(message, items[place].message)
-        merged.append(message)
-    _add_unmatched(draft, merged, items, position, len(items))
-    return merged
+        merged += [*waiting, message]
+        waiting = []
+    if going_on and position < len(items):
+        draft.x["unfinished"] = [item.message for item in items[position:]]
+        draft.issue("unfinished-turn", "the last turn had not ended; what only the log has of it is in the session's x")
+    else:
+        _add_unmatched(draft, merged, items, position, len(items))
+    return merged + waiting
 
 
 def _add_unmatched(draft: Draft, merged: list[Message], items: list[Item], start: int, end: int) -> None:
@@ -299,6 +318,8 @@ def _may_pair(message: Message) -> bool:
 
 def _key(message: Message) -> tuple[Any, ...]:
     role, parts = message["role"], message["parts"]
+    if message.get("kind") == "compaction":
+        return (_COMPACTS,)
     if role == "tool":
         return role, next((part["id"] for part in parts if part["type"] == "tool_call_response"), "")
     calls = tuple(part["id"] for part in parts if part["type"] == "tool_call")
@@ -311,6 +332,8 @@ def _match(messages: list[Message], items: list[Item]) -> dict[int, int]:
     for place, item in enumerate(items):
         if item.talk:
             places[_key(item.message)].append(place)
+        elif item.message["parts"][0].get("record", {}).get("type") == _COMPACTS:
+            places[(_COMPACTS,)].append(place)
     partners: dict[int, int] = {}
     bound = len(items)
     for number in range(len(messages) - 1, -1, -1):
