@@ -143,7 +143,7 @@ class _Session:
         self._draft = draft
         self._files = files
         self._events = events
-        self._going_on = False
+        self._turn: Item | None = None
         self.below: dict[str, list[Json]] = {}
         """the events of subagents, by the agent's id or the call that has started it"""
 
@@ -197,14 +197,14 @@ class _Session:
             wire = Wire(Source("", []), self._draft)
             for event in self._events:
                 wire.take({"timestamp": event["timestamp"], "message": event["message"]})
-        self._going_on = wire.going_on
+        self._turn = wire.turn
         return wire.finish()
 
     def _told(self, talk: list[Message], items: list[Item], logged: bool) -> Iterator[tuple[Draft, Message]]:
         draft = self._draft
         if talk and not items:
             draft.issue("times-missing", "the context file states no times and no bill, and there is no event log")
-        merged = joined(draft, talk, items, self._going_on) if talk else [item.message for item in items]
+        merged = joined(draft, talk, items, self._turn) if talk else [item.message for item in items]
         if not talk:
             for number, message in enumerate(merged, 1):
                 message["id"] = f"w{number}"

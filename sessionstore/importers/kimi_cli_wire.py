@@ -69,8 +69,8 @@ class Wire:
         """the part that the pieces make, and its field"""
         self._billed: set[str] = set()
         self._stamp: Any = None
-        self.going_on = False
-        """whether the last turn has not ended"""
+        self.turn: Item | None = None
+        """the prompt of the last turn while it has not ended"""
         self.items: list[Item] = []
         self.below: dict[str, list[Json]] = {}
         """the events of subagents, by the agent's id or the call that has started it"""
@@ -87,7 +87,7 @@ class Wire:
                 self._source.mapped()
                 return
             if inner["type"] in _ENDS:
-                self.going_on = False
+                self.turn = None
             if known and time and inner["type"] in _SILENT and not inner["payload"]:
                 self._step = None
                 self._source.mapped()
@@ -126,11 +126,11 @@ class Wire:
         if not isinstance(payload.get("user_input"), str | list):
             return False
         self._step = self._call = None
-        self.going_on = True
         message: Message = {"role": "user", "parts": content_parts(payload["user_input"])}
         if rest := _told(payload, "user_input"):
             message["x"] = rest
         self._talk(message, time)
+        self.turn = self.items[-1]
         return True
 
     def _begin(self, payload: Json, time: str) -> bool:
@@ -268,9 +268,9 @@ def _timed(message: Message, time: str | None) -> Message:
     return message
 
 
-def joined(draft: Draft, messages: list[Message], items: list[Item], going_on: bool) -> list[Message]:
+def joined(draft: Draft, messages: list[Message], items: list[Item], turn: Item | None = None) -> list[Message]:
     """The messages of the context files and what only the log has, in one order, with the log's times and figures.
-    `going_on`: the log's last turn has not ended, and what is left of it may yet come into the context file."""
+    `turn`: the prompt of a turn that has not ended, and of which more may yet come into the context file."""
     partners = _match(messages, items)
     if items:
         lone = sum(1 for number, message in enumerate(messages) if number not in partners and _is_turn(message))
@@ -291,11 +291,15 @@ def joined(draft: Draft, messages: list[Message], items: list[Item], going_on: b
             _join(message, items[place].message)
         merged += [*waiting, message]
         waiting = []
-    if going_on and position < len(items):
-        draft.x["unfinished"] = [item.message for item in items[position:]]
+    end = next((place for place in range(len(items) - 1, -1, -1) if items[place] is turn), len(items))
+    end = max(position, end)
+    _add_unmatched(draft, merged, items, position, end)
+    left = [item.message for item in items[end:]]
+    if turn is not None and not any(map(_is_turn, waiting)):
+        left, waiting = left + waiting, []
+    if left:
+        draft.x["unfinished"] = left
         draft.issue("unfinished-turn", "the last turn had not ended; what only the log has of it is in the session's x")
-    else:
-        _add_unmatched(draft, merged, items, position, len(items))
     return merged + waiting
 
 
@@ -332,7 +336,7 @@ def _match(messages: list[Message], items: list[Item]) -> dict[int, int]:
     for place, item in enumerate(items):
         if item.talk:
             places[_key(item.message)].append(place)
-        elif item.message["parts"][0].get("record", {}).get("type") == _COMPACTS:
+        elif any(part.get("record", {}).get("type") == _COMPACTS for part in item.message["parts"]):
             places[(_COMPACTS,)].append(place)
     partners: dict[int, int] = {}
     bound = len(items)

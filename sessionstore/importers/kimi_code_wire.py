@@ -3,6 +3,10 @@
 The log only grows; what was undone or cleared stays in it. Every message is kept in the order of the log, and the
 active path follows from replaying: `context.undo` goes back to before the named number of the user's prompts,
 `context.clear` begins anew without a parent, `context.apply_compaction` goes on with a summary.
+
+A message is made of records that follow each other without any other between them, so that nothing that was read
+once changes when the log grows: an answer whose tools were waited for is followed by its results and then by a record
+with its bill, and a step that was interrupted by an approval is two messages.
 """
 
 from __future__ import annotations
@@ -52,12 +56,13 @@ class Node:
 class Step:
     """One request to the model and its answer."""
 
-    node: Node
+    facts: Json
+    """what the beginning of the step says of it"""
     usage: Any = None
     ended: bool = False
     billed: bool = False
-    early: list[Node] = field(default_factory=list)
-    """bills that came before the step's end"""
+    early: list[Any] = field(default_factory=list)
+    """figures that were billed before the step's end"""
 
 
 class Replay:
@@ -75,7 +80,14 @@ class Replay:
         self._line = 0
         self._steps: dict[str, Step] = {}
         self._step: Step | None = None
-        self._prompts: dict[bytes, list[tuple[Node, Json]]] = {}
+        self._open: tuple[Step, Message] | None = None
+        """the step whose message the record before was of"""
+        self._asked: tuple[bytes, Node, Json] | None = None
+        """the prompt that the record before was"""
+        self._prompts: dict[bytes, int] = {}
+        """how often prompts were told that did not become messages yet"""
+        self._model: Json = {}
+        """the model and the provider of the latest request"""
         self._system: str | None = None
 
     def take(self, record: Json) -> None:
@@ -83,11 +95,16 @@ class Replay:
         self._line += 1
         kind = record.get("type")
         handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
+        asked = self._asked
         if handler is not None and handler(self, record):
             self._source.mapped()
         else:
             self._source.preserved()
             self._verbatim(record)
+        if self._open is not None and self._nodes[-1].message is not self._open[1]:
+            self._open = None
+        if self._asked is asked:
+            self._asked = None
 
     def finish(self) -> list[Message]:
         """The messages in the order of the log."""
@@ -99,8 +116,6 @@ class Replay:
             if node.dropped:
                 continue
             message = node.message
-            if message["role"] == "assistant" and not message["parts"]:
-                message["kind"] = "meta"
             parent = _kept(node.parent)
             if parent is not before and found:
                 message["parent"] = parent.message["id"] if parent else None
@@ -188,11 +203,13 @@ class Replay:
         message["x"] = {"type": record["type"]} | self._rest(record, "input")
         node = self._add(message, record)
         rest = {key: value for key, value in record.items() if key not in ("type", "input", "agentId")}
-        self._prompts.setdefault(canonical.dumps(record["input"]), []).append((node, rest))
+        told = canonical.dumps(record["input"])
+        self._prompts[told] = self._prompts.get(told, 0) + 1
+        self._asked = told, node, rest
         return True
 
     def _open_prompts(self) -> None:
-        count = sum(map(len, self._prompts.values()))
+        count = sum(self._prompts.values())
         if count:
             self._draft.issue("prompt-without-message", "a prompt that never became part of the conversation", count)
 
@@ -226,13 +243,15 @@ class Replay:
         extra = {key: value for key, value in inner.items() if key not in used} | self._rest(record, "message")
         if origin not in (None, {"kind": "user"}):
             extra["origin"] = origin
-        waiting = self._prompts.get(canonical.dumps(content), []) if inner["role"] == "user" else []
-        if waiting:
-            told, rest = waiting.pop()
-            told.dropped = True
-            if rest.get("origin") == origin:
-                rest.pop("origin", None)
-            extra |= {"prompt": rest} if rest else {}
+        told = canonical.dumps(content)
+        if inner["role"] == "user" and self._prompts.get(told):
+            self._prompts[told] -= 1
+            if self._asked is not None and self._asked[0] == told:
+                rest = self._asked[2]
+                self._asked[1].dropped = True
+                if rest.get("origin") == origin:
+                    rest.pop("origin", None)
+                extra |= {"prompt": rest} if rest else {}
         if extra:
             message["x"] = extra
         node = self._add(message, record)
@@ -253,39 +272,50 @@ class Replay:
 
     def _begun(self, record: Json, event: Json) -> bool:
         name = event.get("uuid")
-        if not isinstance(name, str) or name in self._steps:
+        if not isinstance(name, str) or name in self._steps or self._rest(record, "event"):
             return False
-        message: Message = {"role": "assistant", "parts": []}
-        extra = {key: value for key, value in event.items() if key not in ("type", "uuid")}
-        extra |= self._rest(record, "event")
-        if extra:
-            message["x"] = extra
-        self._step = self._steps[name] = Step(self._add(message, record, name))
+        facts = {key: value for key, value in event.items() if key not in ("type", "uuid")}
+        self._step = self._steps[name] = Step(facts)
+        self._open = None
         return True
 
-    def _of_step(self, event: Json) -> Step | None:
+    def _message_of(self, record: Json, event: Json) -> Message | None:
+        """The message that a part of an answer belongs to: the one that the record before was of, else a new one."""
         name = event.get("stepUuid")
-        return self._steps.get(name) if isinstance(name, str) else None
+        step = self._steps.get(name) if isinstance(name, str) else None
+        if step is None or self._rest(record, "event"):
+            return None
+        if self._open is not None and self._open[0] is step:
+            message = self._open[1]
+            if time := instant(record.get("time"), 1000):
+                message["time"] = time
+            return message
+        made: Message = {"role": "assistant", "parts": [], **self._model}
+        if step.facts:
+            made["x"] = dict(step.facts)
+        message = self._add(made, record, name).message
+        self._open = step, message
+        return message
 
     def _part(self, record: Json, event: Json) -> bool:
-        step = self._of_step(event)
-        if step is None or "part" not in event or self._rest(record, "event"):
+        message = self._message_of(record, event) if "part" in event else None
+        if message is None:
             return False
-        step.node.message["parts"].append(content_part(event["part"], self._fetch))
-        _later(step.node.message, record)
+        message["parts"].append(content_part(event["part"], self._fetch))
         return True
 
     def _called(self, record: Json, event: Json) -> bool:
-        step = self._of_step(event)
-        if step is None or not isinstance(event.get("toolCallId"), str) or not isinstance(event.get("name"), str):
+        if not isinstance(event.get("toolCallId"), str) or not isinstance(event.get("name"), str):
+            return False
+        message = self._message_of(record, event)
+        if message is None:
             return False
         part = {"type": "tool_call", "id": event["toolCallId"], "name": event["name"], "arguments": event.get("args")}
         known = {"type", "uuid", "turnId", "step", "stepUuid", "toolCallId", "name", "args"}
         part |= {key: value for key, value in event.items() if key not in known and key not in part}
         if event.get("uuid") not in (None, event["toolCallId"]):
             part["uuid"] = event["uuid"]
-        step.node.message["parts"].append(part)
-        _later(step.node.message, record)
+        message["parts"].append(part)
         return True
 
     def _result(self, record: Json, event: Json) -> bool:
@@ -313,58 +343,65 @@ class Replay:
     def _ended(self, record: Json, event: Json) -> bool:
         name = event.get("uuid")
         step = self._steps.get(name) if isinstance(name, str) else None
-        if step is None or step.ended:
+        if step is None or step.ended or self._rest(record, "event"):
             return False
         step.ended = True
-        message = step.node.message
-        _later(message, record)
-        end = {key: value for key, value in event.items() if key not in ("type", "uuid", "turnId", "step")}
+        if self._open is not None and self._open[0] is step:
+            message = self._open[1]
+            if time := instant(record.get("time"), 1000):
+                message["time"] = time
+            end = {key: value for key, value in event.items() if key not in ("type", "uuid", "turnId", "step")}
+            message.setdefault("x", {})["end"] = end
+        else:
+            message = self._verbatim(record).message
+            message |= self._model
+            end = message["parts"][0]["record"]["event"] = dict(event)
+            self._open = step, message
         if isinstance(event.get("finishReason"), str):
             message["finish_reason"] = end.pop("finishReason")
         if usage := usage_of(event.get("usage"), *_COUNTS):
-            message["usage"] = usage
             step.usage = event["usage"]
-            if event["usage"].keys() <= set(_COUNTS) and all(type(n) is int for n in event["usage"].values()):
-                del end["usage"]
-            for node in step.early:
-                if not step.billed and node.message.get("usage") == usage:
-                    self._paid(step, node.message["parts"][0]["record"])
-                    node.dropped = True
-        if end:
-            message.setdefault("x", {})["end"] = end
+            step.billed = usage in step.early
+            if not step.billed:
+                message["usage"] = usage
+                if event["usage"].keys() <= set(_COUNTS) and all(type(n) is int for n in event["usage"].values()):
+                    del end["usage"]
+        if not end:
+            del message["x"]["end"]
+            if not message["x"]:
+                del message["x"]
         return True
 
     def _requested(self, record: Json) -> bool:
-        if self._step is None or record.get("kind") != "loop" or self._step.usage is not None:
-            return False
-        message = self._step.node.message
-        told = self._rest(record)
-        for ours, theirs in (("model", "model"), ("provider", "provider")):
-            if isinstance(told.get(theirs), str) and message.get(ours, told[theirs]) == told[theirs]:
-                message[ours] = told.pop(theirs)
-        message.setdefault("x", {}).setdefault("requests", []).append(told | {"time": record.get("time")})
+        if record.get("kind") == "loop":
+            names = ("model", "provider")
+            self._model = {name: record[name] for name in names if isinstance(record.get(name), str) and record[name]}
+        self._verbatim(record)
         return True
 
     def _billed(self, record: Json) -> bool:
         usage = usage_of(record.get("usage"), *_COUNTS)
         step, whole = self._step, record.get("usageScope") == "session"
-        if step is not None and not whole and not step.billed and step.usage == record.get("usage") and usage:
-            self._paid(step, record)
+        told = usage is not None and step is not None and not whole and step.usage == record.get("usage")
+        if told and step is not None and not step.billed:
+            step.billed = True
+            if self._open is not None and self._open[0] is step:
+                self._paid(self._open[1], record)
+            else:
+                self._verbatim(record)
             return True
         node = self._verbatim(record)
         if usage:
             node.message["usage"] = usage
             if isinstance(record.get("model"), str) and record["model"]:
                 node.message["model"] = record["model"]
-            if step is not None and not whole and step.usage is None:
-                step.early.append(node)
+            if step is not None and not whole and not step.ended:
+                step.early.append(usage)
         return True
 
-    def _paid(self, step: Step, record: Json) -> None:
-        step.billed = True
-        message = step.node.message
+    def _paid(self, message: Message, record: Json) -> None:
         told = self._rest(record, "usage", "usageScope")
-        if isinstance(told.get("model"), str) and "model" not in message:
+        if isinstance(told.get("model"), str) and told["model"] and "model" not in message:
             message["model"] = told.pop("model")
         if told:
             message.setdefault("x", {})["billed"] = told
@@ -416,12 +453,6 @@ def _kept(node: Node | None) -> Node | None:
     for dropped in chain:
         dropped.parent = node
     return node
-
-
-def _later(message: Message, record: Json) -> None:
-    """An answer's time is that of the last record of it."""
-    if time := instant(record.get("time"), 1000):
-        message["time"] = time
 
 
 def _kind(role: str, origin: Any) -> str | None:

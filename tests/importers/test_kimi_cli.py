@@ -501,3 +501,59 @@ def test_fields_that_later_versions_add_are_kept() -> None:
     assert by_role["tool"]["x"]["wire"] == {"seconds": 2, "return_value": {"code": 0}}
     events = [m["parts"][0]["record"]["payload"] for m in messages if m.get("kind") == "meta"]
     assert events == [{"n": 1, "retry": 2}, {"arguments_part": '{"a":1}', "index": 3}]
+
+
+def test_a_session_that_is_going_on_only_grows_wherever_it_is_read() -> None:
+    function = {"name": "Shell", "arguments": '{"a":1}'}
+    usage: dict[str, Any] = {"role": "_usage", "token_count": 9}
+    writes: list[tuple[str, Any]] = [
+        ("wire", event("MCPLoadingBegin")),
+        ("wire", event("TurnBegin", user_input="hello")),
+        ("context", checkpoint(0)),
+        ("context", USER),
+        ("wire", event("StepBegin", n=1)),
+        ("wire", event("ContentPart", type="text", text="hm")),
+        ("wire", event("ToolCall", type="function", id="Shell:0", function=function)),
+        ("wire", status(9, 1, "one")),
+        ("context", usage),
+        ("wire", event("ApprovalRequest", id="a")),
+        ("wire", event("ApprovalResponse", request_id="a")),
+        ("wire", event("ToolResult", tool_call_id="Shell:0", return_value={"output": "done"})),
+        ("context", CALL),
+        ("context", TOOL),
+        ("wire", event("StatusUpdate", context_usage=0.5)),
+        ("wire", event("StepBegin", n=2)),
+        ("wire", event("ContentPart", type="text", text="hi")),
+        ("wire", status(3, 1, "two")),
+        ("context", usage),
+        ("context", BOT),
+        ("wire", event("TurnEnd")),
+        ("wire", event("CompactionBegin")),
+        ("rotate", None),
+        ("context", [SUMMARY, BOT]),
+        ("wire", event("CompactionEnd")),
+        ("wire", event("TurnBegin", user_input="and then?")),
+        ("context", {"role": "user", "content": "and then?"}),
+        ("wire", event("StepBegin", n=1)),
+        ("wire", event("ContentPart", type="text", text="broken off")),
+        ("wire", event("StepInterrupted")),
+    ]
+    files: dict[str, list[Any]] = {"context": [], "wire": []}
+    known: list[Message] = []
+    for place, record in writes:
+        if place == "rotate":
+            files["context_1"], files["context"] = files["context"], []
+        else:
+            files[place] += record if isinstance(record, list) else [record]
+        beside = {f"{name}.jsonl": lines(*made) for name, made in files.items() if name != "context"}
+        messages = imported(KimiCli(), lines(*files["context"]), f"{ID}/context.jsonl", beside).one()[1]
+        if files["context"]:
+            assert messages[: len(known)] == known, (place, record)
+            known = messages
+    assert [text(message) for message in known if "kind" not in message and message["role"] != "tool"] == [
+        "hello",
+        "",
+        "hi",
+        "and then?",
+        "broken off",
+    ]

@@ -132,19 +132,27 @@ def test_the_state_describes_the_session() -> None:
 
 def test_a_step_is_one_message_with_its_bill_and_model() -> None:
     messages = whole(ID).sessions[ID]
-    step = next(message for message in messages if message["id"] == "step-1")
-    assert [one["type"] for one in step["parts"]] == ["reasoning", "tool_call"]
-    assert step["parts"][1]["arguments"] == {"command": "curl wttr.in"}
-    assert (step["model"], step["provider"], step["finish_reason"]) == ("kimi-k2.7-code", "kimi", "tool_use")
-    assert step["usage"] == {
+    step = next(message for message in messages if message["id"] == "step-2")
+    assert step["parts"] == [{"type": "text", "content": "I cannot tell."}]
+    assert (step["model"], step["provider"], step["finish_reason"]) == ("kimi-k2.7-code", "kimi", "end_turn")
+    assert step["usage"] == {"input_tokens": 180, "output_tokens": 10, "cache_read_tokens": 150}
+    assert step["time"] == "2026-07-01T09:00:01.600Z"
+    assert step["x"]["step"] == 2 and step["x"]["end"]["messageId"] == "msg-step-2"
+
+
+def test_an_answer_whose_tools_were_waited_for_is_billed_behind_them() -> None:
+    messages = whole(ID).sessions[ID]
+    at = next(number for number, message in enumerate(messages) if message["id"] == "step-1")
+    thought, approval, call, tool, bill = messages[at : at + 5]
+    assert [one["type"] for one in thought["parts"]] == ["reasoning"] and approval["kind"] == "meta"
+    assert call["role"] == "assistant" and call["parts"][0]["arguments"] == {"command": "curl wttr.in"}
+    assert (bill["kind"], bill["finish_reason"], bill["model"]) == ("meta", "tool_use", "kimi-k2.7-code")
+    assert bill["usage"] == {
         "input_tokens": 155,
         "output_tokens": 20,
         "cache_read_tokens": 50,
         "cache_write_tokens": 5,
     }
-    assert step["time"] == "2026-07-01T09:00:01.100Z"
-    assert step["x"]["requests"][0]["turnStep"] == "0.1" and step["x"]["end"]["messageId"] == "msg-step-1"
-    tool = messages[messages.index(step) + 3]
     assert tool["parts"] == [{"type": "tool_call_response", "id": "Bash_0", "response": "no network", "is_error": True}]
     assert tool["x"]["note"] == "<system>1 line</system>"
 
@@ -196,7 +204,7 @@ def test_a_subagent_is_a_session_of_its_own() -> None:
     assert child.forked_from == {"key": f"kimi-code:{ID}", "relation": "subagent"}
     assert child.title == "Find the clouds" and child.cwd == "/home/ann/project"
     messages = found.sessions[f"{ID}/agent-0"]
-    assert roles(messages) == ["system", "user", "assistant"] and "kind" not in messages[1]
+    assert roles(message for message in messages if "kind" not in message) == ["user", "assistant"]
 
 
 def test_a_session_taken_over_from_kimi_cli_keeps_its_old_id() -> None:
@@ -257,7 +265,8 @@ def test_a_prompt_is_one_message_however_often_the_log_tells_it() -> None:
     ]
     assert draft.issues["prompt-without-message"][0] == 1
     late = log(prompt("stop", "turn.steer"), {"type": "turn.cancel"}, said("stop", kind="user"))
-    assert [message["role"] for message in late.one()[1]] == ["system", "user"]
+    assert [message.get("kind") for message in late.one()[1]] == ["meta", "meta", None]
+    assert "prompt-without-message" not in late.source.drafts[0].issues
 
 
 def test_a_bill_before_the_end_of_its_step_is_the_same_bill() -> None:
@@ -265,7 +274,7 @@ def test_a_bill_before_the_end_of_its_step_is_the_same_bill() -> None:
         said("hi"), begin("a"), part("a", "x"), bill(USED), end("a", USED), begin("b"), end("b", USED), bill(USED)
     )
     assert billed(found)["input_tokens"] == 34
-    assert [message.get("model") for message in found.one()[1]] == [None, "a/b", "a/b"]
+    assert [message.get("model") for message in found.one()[1]] == [None, None, "a/b", None, "a/b"]
 
 
 def test_bills_of_no_step_stand_on_their_record() -> None:
@@ -278,7 +287,8 @@ def test_bills_of_no_step_stand_on_their_record() -> None:
 
 def test_an_answer_that_never_came_is_no_empty_turn() -> None:
     _, messages = log(said("hi"), begin("a"), {"type": "llm.request", "kind": "loop", "model": "m"}).one()
-    assert messages[1]["kind"] == "meta" and messages[1]["model"] == "m"
+    assert roles(messages) == ["user", "system"]
+    assert messages[1]["parts"][0]["record"]["model"] == "m"
 
 
 def test_parts_of_unknown_steps_and_unknown_records_are_preserved() -> None:
@@ -295,15 +305,20 @@ def test_message_ids_are_the_steps_own_and_stay_unique() -> None:
     assert ids[0] == "m3" and len(set(ids)) == len(ids)
 
 
-def test_a_growing_log_gives_the_same_messages_and_more() -> None:
+def test_a_growing_log_only_adds_messages_unless_it_is_read_between_records_of_one() -> None:
     data = (PLACE / ID / "agents" / "main" / "wire.jsonl").read_bytes()
     records = data.splitlines(keepends=True)
     full = imported(KimiCode(), data, "s/agents/main/wire.jsonl", {}).sessions["s"]
-    ends = [n + 1 for n, line in enumerate(records) if b'"usage.record"' in line or b'"context.clear"' in line]
-    assert len(ends) > 4
-    for count in ends:
-        part_of = imported(KimiCode(), b"".join(records[:count]), "s/agents/main/wire.jsonl", {}).sessions["s"]
-        assert part_of == full[: len(part_of)]
+    whole_at = 0
+    for count in range(1, len(records)):
+        shown = imported(KimiCode(), b"".join(records[:count]), "s/agents/main/wire.jsonl", {}).sessions["s"]
+        assert shown[:-1] == full[: max(len(shown) - 1, 0)]
+        whole_at += shown == full[: len(shown)]
+    assert whole_at > len(records) // 2
+    tools = next(number for number, line in enumerate(records, 1) if b'"tool.call"' in line)
+    for count in range(tools, tools + 2):
+        shown = imported(KimiCode(), b"".join(records[:count]), "s/agents/main/wire.jsonl", {}).sessions["s"]
+        assert shown == full[: len(shown)]
 
 
 @pytest.mark.parametrize(
