@@ -15,8 +15,9 @@ context, no bill) are kept as they are, `_system_prompt` is the session's system
 `kimi_cli_context` says: all are kept, nothing twice, what was undone is a side branch. Messages that the program wrote
 in the user's name are of kind `context`, `compaction` or `meta`. The log gives messages their times and usage (see
 `kimi_cli_wire`); approvals, notices and questions stand verbatim where they happened; what only the log has becomes a
-message of its own. Subagents are sessions `<id>/<agent>`. A directory's name is a digest of the work directory, so
-`cwd` is known of subagents only.
+message of its own, of a turn that is still going on only when it has ended (until then it waits in `x["unfinished"]`).
+Subagents are sessions `<id>/<agent>`. A directory's name is a digest of the work directory, so `cwd` is known of
+subagents only.
 
 What the source has already lost when it is read: all times, models and bills of sessions from before the log, the
 work directory, and the history before a rotation when the rotated file was deleted.

@@ -8,11 +8,13 @@ Recognised by content: an object with `createdAt` and the `agents` of a session;
 `{"type": "metadata", "protocol_version", "created_at"}` (kimi-cli's log has no `created_at`) or by its
 `context.append_message` and `context.append_loop_event` records.
 
-The logs are replayed (see `kimi_code_wire`): a step of the model is one message, from `step.begin` to `step.end`,
-with the step's id, its tool calls, usage and model; a tool result is one; a prompt, which the log tells twice
-(`turn.prompt`, then `context.append_message`), is one, and a prompt that never reached the conversation is of kind
-`meta`. A bill is counted once, on its step, else (for a compaction) on the record itself. Messages that the program
-wrote in the user's name are of kind `context` or `compaction`. Everything undone or cleared is kept as a branch;
+The logs are replayed (see `kimi_code_wire`). The parts of an answer that follow each other (thought, text, tool calls,
+the step's end and its bill) are one message with the step's id; when an approval or a tool came between, the answer
+goes on in another message and the bill stands behind the tools' results, so that a log that grows only adds messages. A
+tool result is one message; a prompt, which the log tells twice (`turn.prompt`, then `context.append_message`), is one,
+and a prompt that never reached the conversation is of kind `meta`. A bill is counted once, on its step, else (for a
+compaction) on the record itself. Messages that the program wrote in the user's name are of kind `context` or
+`compaction`. Everything undone or cleared is kept as a branch;
 `active_leaf` is where the session stands. All other records stand verbatim in their place, without the system prompt
 and the tools that the session holds. Subagents are sessions `<id>/<agent>`. Of a session that kimi-code took over from
 kimi-cli (`ses_<id>`), the old id is an alias.

@@ -124,7 +124,7 @@ class Replay:
             found.append(message)
             if draft.title is None and message["role"] == "user" and "kind" not in message:
                 text = text_of(message["parts"])
-                draft.title = title_line(text.partition(_GIT)[2] if text.startswith("<git-context>") else text) or None
+                draft.title = title_line(text.partition(_GIT)[2] or text) or None
         leaf = _kept(self._leaf)
         if leaf is not None and (branched or leaf is not before):
             draft.active_leaf = leaf.message["id"]
