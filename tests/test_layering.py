@@ -20,6 +20,7 @@ LAYERS = (
     {"importers", "exporters"},
     {"migrate"},
     {"index"},
+    {"watch"},
     {"cli"},
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""

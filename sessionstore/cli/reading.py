@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from sessionstore import errors
 from sessionstore.cli.app import INDEX, note
+from sessionstore.index.fresh import behind
 from sessionstore.index.health import open_for_reading
-from sessionstore.index.sync import difference, sync
+from sessionstore.index.sync import sync
 from sessionstore.store import Store
 
 CATCH_UP = 500
@@ -22,7 +23,7 @@ def reader(store: Store) -> Iterator[sqlite3.Connection]:
     small differences are caught up with first, large ones are said on stderr."""
     path = f"{store.root}/{INDEX}"
     connection = open_for_reading(store, path)
-    changes = difference(store, connection)
+    changes = behind(store, connection, path)
     if not changes.empty:
         connection.close()
         _catch_up(store, path, sum(map(len, changes)))
@@ -33,16 +34,16 @@ def reader(store: Store) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _catch_up(store: Store, path: str, behind: int) -> None:
+def _catch_up(store: Store, path: str, changes: int) -> None:
     from sessionstore.index.writer import IndexWriter
 
-    if behind > CATCH_UP:
-        note(f"the index is {behind} changes behind the store; `sessionstore index sync` brings it up to date")
+    if changes > CATCH_UP:
+        note(f"the index is {changes} changes behind the store; `sessionstore index sync` brings it up to date")
         return
     try:
         with IndexWriter(path, store.id, timeout=0.5) as writer:
             sync(store, writer)
     except errors.LockedError:
-        note(f"the index is {behind} changes behind the store and being written by another process")
+        note(f"the index is {changes} changes behind the store and being written by another process")
     except errors.StorageError as error:
-        note(f"the index is {behind} changes behind the store and cannot be written ({error})")
+        note(f"the index is {changes} changes behind the store and cannot be written ({error})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +19,10 @@ from sessionstore.store import Store
 
 if TYPE_CHECKING:
     from sessionstore.migrate.commit import Change
+
+
+YIELD = 0.02
+"""Seconds that somebody who waits for the index is given to take it."""
 
 
 class IndexSink:
@@ -37,7 +42,7 @@ class IndexSink:
             return
         try:
             if self._writer is None:
-                self._writer = IndexWriter(f"{self._store.root}/{INDEX}", self._store.id, timeout=5).__enter__()
+                self._writer = IndexWriter(f"{self._store.root}/{INDEX}", self._store.id, timeout=60).__enter__()
             with open(spool, "rb") as file:
                 for change in changes:
                     rows = _batches(file, change.offsets)
@@ -45,6 +50,9 @@ class IndexSink:
                     for name in change.replaces:
                         if name != change.base:
                             self._writer.forget(name)
+            if self._writer.waited_for:
+                self.close()
+                time.sleep(YIELD)
         except errors.SessionstoreError as error:
             self.failed = True
             self.close(error)

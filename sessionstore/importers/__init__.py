@@ -13,13 +13,22 @@ from sessionstore.importers.base import Importer
 
 GROUP = "sessionstore.importers"
 _OWN = {
+    "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
+    "claude-stream": "sessionstore.importers.claude_stream:ClaudeStream",
     "codex": "sessionstore.importers.codex:Codex",
+    "icoder": "sessionstore.importers.icoder:Icoder",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "kimi-cli": "sessionstore.importers.kimi_cli:KimiCli",
     "kimi-code": "sessionstore.importers.kimi_code:KimiCode",
     "kimi-pickle": "sessionstore.importers.kimi_pickle:KimiPickle",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
+    "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",
+    "mcp-coder": "sessionstore.importers.mcp_coder:McpCoder",
+    "mcp-coder-langchain": "sessionstore.importers.mcp_coder_langchain:McpCoderLangchain",
+    "mcp-coder-transcript": "sessionstore.importers.mcp_coder_transcript:McpCoderTranscript",
+    "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
+    "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
 }
 
 
@@ -35,7 +44,8 @@ def all_importers() -> dict[str, Importer]:
 
     for entry in entry_points(group=GROUP):
         if entry.name in found:
-            unusable[entry.name] = "the name is taken"
+            if entry.value != _OWN.get(entry.name):
+                unusable[entry.name] = "the name is taken"
             continue
         try:
             importer = entry.load()()

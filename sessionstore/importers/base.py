@@ -455,6 +455,11 @@ class Importer:
         """Whether the file is of this format, by its content."""
         raise NotImplementedError
 
+    def accepts(self, head: Head) -> bool:
+        """Whether the file can be of this format, asked when a person has named the format: more than `recognise`
+        where several formats share a shape that only one of them recognises."""
+        return self.recognise(head)
+
     def read(self, source: Source) -> Iterator[tuple[Draft, Message]]:
         """The source's messages, each with the session it belongs to. Raises `Unparsable` for a document that
         cannot be read at all."""

@@ -143,13 +143,14 @@ def _image(item: dict[str, Any]) -> dict[str, Any] | None:
     if {"type", "modality", "uri", "mime_type", "data"} & set(extra):
         return None
     head = _DATA_URI.match(link)
-    if head is None or not _is_base64(link[head.end() :]):
+    if head is None or not is_base64(link[head.end() :]):
         return {"type": "uri", "modality": "image", "uri": link} | extra
     mime_type = f"{head['modality']}/{head['subtype']}"
     return {"type": "blob", "modality": head["modality"], "mime_type": mime_type, "data": link[head.end() :]} | extra
 
 
-def _is_base64(text: str) -> bool:
+def is_base64(text: str) -> bool:
+    """Whether a text is base64 exactly as it is written canonically, so that its bytes give it back."""
     try:
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except (binascii.Error, ValueError):
@@ -216,7 +217,7 @@ class ToolPairs:
         """Take the next message of the session."""
         role = message["role"]
         if role == "tool":
-            self._answer(message["parts"][-1]["id"])
+            self._answer(next(part["id"] for part in message["parts"] if part["type"] == "tool_call_response"))
         elif role != "system":
             if self._after_tool and role == "user":
                 self._draft.issue("answer-after-tool-missing", "the answer to a tool result was never stored")

@@ -59,6 +59,23 @@ def ask(store: StoreLike, path: str | os.PathLike[str], question: Callable[[sqli
         connection.close()
 
 
+def is_current(store: StoreLike, path: str | os.PathLike[str]) -> bool:
+    """Whether the index is there, readable and says what the store says. Opens no file of the store and repairs
+    nothing."""
+    from sessionstore.index.sync import difference
+
+    try:
+        connection = _open(store, os.path.realpath(path))
+    except (sqlite3.Error, schema.Unusable):
+        return False
+    try:
+        return difference(store, connection).empty
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+
+
 def check(path: str | os.PathLike[str], store_id: str | None = None, *, timeout: float = 60) -> list[str]:
     """What is wrong with an index, in plain sentences; nothing when it is sound. Reads all of it, under the writer's
     lock (FTS5's check counts as writing). Raises `Busy`."""

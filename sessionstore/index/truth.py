@@ -12,6 +12,7 @@ class StoreLike(Protocol):
     """What the index needs of a store: to list, load and read."""
 
     id: str
+    root: str
 
     def revision_names(self) -> set[str]:
         """The names of all revisions."""

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from sessionstore import locks
 from sessionstore.index import content, entry, schema
-from sessionstore.index.files import explain, lock_path, locked, remove_files
+from sessionstore.index.files import Turn, explain, lock_path, remove_files, waited_for
 from sessionstore.index.rows import Row
 
 BATCH_SESSIONS = 500
@@ -41,15 +40,14 @@ class IndexWriter:
         self.store_id = store_id
         self._lock_path = lock_path(self.path) if lock == "" else lock
         self._timeout = timeout
-        self._lock: locks.Lock | None = None
+        self._lock: Turn | None = None
         self._is_open = self._writing = False
         self._next_session = self._digest = self._change_seq = self._segments = 0
         self._sessions = self._bytes = 0
 
     def __enter__(self) -> IndexWriter:
         if self._lock_path is not None:
-            self._lock = locked(self._lock_path, self._timeout)
-            self._lock.__enter__()
+            self._lock = Turn(self._lock_path, self._timeout).__enter__()
         try:
             self.reopen()
         except BaseException:
@@ -94,6 +92,11 @@ class IndexWriter:
             self._is_open = True
             self._inode = os.stat(self.path).st_ino
             self._recall()
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether another process waits for its turn to write."""
+        return self._lock_path is not None and waited_for(self._lock_path)
 
     @property
     def lost(self) -> bool:
@@ -237,6 +240,12 @@ class IndexWriter:
     def count_from(self, change_seq: int) -> None:
         """Go on counting changes from where an index that this one replaces had come to."""
         self._change_seq = max(self._change_seq, change_seq)
+
+    def note_sign(self, sign: str) -> None:
+        """Remember a sign of the store as the index shows it (see `fresh`)."""
+        with self._explained():
+            self._begin()
+            schema.put(self.connection, "sign", sign)
 
     # -- transactions -----------------------------------------------------------------------------------------------
 

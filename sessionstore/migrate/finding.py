@@ -193,13 +193,14 @@ def _same(path: str, stat: Stat, line: Line, racy: bool) -> bool:
 
 
 def recognise(head: Head, importers: Iterable[Importer]) -> Importer:
-    """The one importer whose format this is. Raises `Unparsable` with the reason when there is none or several."""
-    name = head.name.lower()
+    """The one importer whose format this is; a single one has been named by a person, so it takes all it can read.
+    Raises `Unparsable` with the reason when there is none or several."""
+    importers, name = list(importers), head.name.lower()
     fitting = [importer for importer in importers if name.endswith(importer.suffixes)]
     claimed, reason = [], "no importer recognises its content"
     for importer in fitting:
         try:
-            if importer.recognise(head):
+            if importer.accepts(head) if len(importers) == 1 else importer.recognise(head):
                 claimed.append(importer)
         except Unparsable:
             continue

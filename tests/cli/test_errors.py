@@ -50,7 +50,7 @@ MISTAKES = {
     "unknown revision": (("show", "5b0c2f4e@abcdef"), "@abcdef"),
     "unknown batch": (("rollback", "01ARZ3NDEK"), "'01ARZ3NDEK'"),
     "short batch": (("rollback", "0"), "is called '0'"),
-    "unknown format": (("migrate", "--from", "nokia", str(LEGACY)), "there is no format 'nokia'; known: claude-code"),
+    "unknown format": (("migrate", "--from", "nokia", str(LEGACY)), "there is no format 'nokia'; known: "),
     "unknown form": (("export", "@last", "--to", "pdf"), "'pdf' is not one of"),
     "export of nothing": (("export",), "name the sessions to export"),
     "batch without place": (("original", "@batch"), "say where they go with --to DIR"),

@@ -51,7 +51,8 @@ def imported(
     path = data if isinstance(data, Path) else None
     content = data.read_bytes() if isinstance(data, Path) else data
     if not isinstance(companions, Mapping):
-        assert path is not None
+        companions = tuple(companions)
+        assert path is not None or not companions
         companions = {other.relative_to(path.parent).as_posix(): other for other in companions}
     beside = {key: value.read_bytes() if isinstance(value, Path) else value for key, value in companions.items()}
     source = Source.of(content, name if name is not None else str(path or ""), beside)
