@@ -17,6 +17,12 @@ _OWN = {
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "claude-stream": "sessionstore.importers.claude_stream:ClaudeStream",
     "codex": "sessionstore.importers.codex:Codex",
+    "copilot-chat": "sessionstore.importers.copilot_chat:CopilotChat",
+    "cursor": "sessionstore.importers.cursor:Cursor",
+    "cursor-agent": "sessionstore.importers.cursor_agent:CursorAgent",
+    "cursor-chats": "sessionstore.importers.cursor_chats:CursorChats",
+    "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
+    "iflow": "sessionstore.importers.iflow:IFlow",
     "icoder": "sessionstore.importers.icoder:Icoder",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "kimi-cli": "sessionstore.importers.kimi_cli:KimiCli",
@@ -28,6 +34,7 @@ _OWN = {
     "mcp-coder-langchain": "sessionstore.importers.mcp_coder_langchain:McpCoderLangchain",
     "mcp-coder-transcript": "sessionstore.importers.mcp_coder_transcript:McpCoderTranscript",
     "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
+    "qwen-code": "sessionstore.importers.qwen_code:QwenCode",
     "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
 }
 

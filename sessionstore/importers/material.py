@@ -152,7 +152,7 @@ class Database:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
                 yield from cursor
-        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+        except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeDecodeError) as error:
             raise Unparsable(f"damaged database ({error})") from None
 
 

@@ -35,7 +35,7 @@ OWNERS = {
 IMPORTERS = sorted(all_importers())
 HEAD = 16 << 10
 """How many bytes of a file `recognise` is shown here."""
-SIDECARS = {"history.jsonl", "session_index.jsonl"}
+SIDECARS = {"history.jsonl", "session_index.jsonl", "workspace.json"}
 """Files that lie beside sessions and are none."""
 ANYWHERE = {"chuk-sessions", "openai-messages", "sharegpt"}
 """Formats without a place of their own: they are read where somebody names them."""
