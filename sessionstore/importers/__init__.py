@@ -16,6 +16,7 @@ _OWN = {
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
     "kimi": "sessionstore.importers.kimi:Kimi",
+    "langswarm": "sessionstore.importers.langswarm:LangSwarm",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
 }
 
