@@ -17,6 +17,7 @@ _OWN = {
     "codex": "sessionstore.importers.codex:Codex",
     "kimi": "sessionstore.importers.kimi:Kimi",
     "langswarm": "sessionstore.importers.langswarm:LangSwarm",
+    "llm": "sessionstore.importers.llm:Llm",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
 }
 
