@@ -8,8 +8,8 @@ with the columns of the first versions. Every table that has rows is read: one f
 new one keeps the old tables, often empty.
 
 Records are rows. First generation (`log`, `logs`, up to 0.4): one row is a prompt and its answer; rows are one session
-when they have one `chat_id`, which is the first row's number, and the session is called after that number and the
-first row's time, because every such file counts from 1. Second (`conversations` and `responses`, 0.5 to 0.35): one row
+when they have one `chat_id`, which is the first row's number, and the session is called after the first row's time,
+because every such file counts from 1. Second (`conversations` and `responses`, 0.5 to 0.35): one row
 is a system prompt, the results of tools, a prompt and the answer, joined with attachments, fragments (a text part
 each), tools, calls, results and schemas; a response without a conversation is a session of its own. Third (`threads`,
 `turns`, `messages`, `parts`, since 0.36): messages are stored once and named by a hash over themselves and what came

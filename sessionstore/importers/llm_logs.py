@@ -32,42 +32,41 @@ def read(source: Source, database: Database) -> Iterator[tuple[Draft, Message]]:
             continue
         if "id" not in columns:
             for row in database.rows(table):
-                yield from _chat(source, [row], None, names)
+                yield from _chat(source, [row], names)
             continue
         chats: dict[Any, list[Any]] = {}
         for row in database.rows(table, ("id", "chat_id"), order="id"):
             chats.setdefault(_number(row.get("chat_id")) or _number(row["id"]), []).append(row["id"])
-        for chat, numbers in chats.items():
+        for numbers in chats.values():
             found = (database.rows(table, where={"id": number}) for number in dict.fromkeys(numbers))
-            yield from _chat(source, (row for rows in found for row in rows), chat, names)
+            yield from _chat(source, (row for rows in found for row in rows), names)
 
 
 def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and len(value) < 19 and value.isdecimal() else value
 
 
-def _chat(source: Source, rows: Iterable[dict[str, Any]], chat: Any, names: Ids) -> Iterator[tuple[Draft, Message]]:
+def _chat(source: Source, rows: Iterable[dict[str, Any]], names: Ids) -> Iterator[tuple[Draft, Message]]:
     session: Session | None = None
     answers: dict[Any, str] = {}
     for row in rows:
         source.account.records += 1
         source.mapped()
-        session = session or Session(source.draft(names.take(_name(row, chat))))
+        session = session or Session(source.draft(names.take(_name(row))))
         for message in _messages(source, session, row, answers):
             yield session.draft, message
 
 
-def _name(row: dict[str, Any], chat: Any) -> str:
-    """What a chat is called. Numbers repeat in every file, so the first row's time belongs to the name."""
+def _name(row: dict[str, Any]) -> str:
+    """What a chat is called: by its first row's time, because numbers repeat in every file and came later than rows."""
     time = next((row[key] for key in TIMES if isinstance(row.get(key), str)), None)
-    number = f"log-{chat}" if isinstance(chat, int | str) else "log"
-    return f"{number}@{utc(time) or time}" if time else number
+    return f"log@{utc(time) or time}" if time else "log"
 
 
 def _messages(source: Source, session: Session, row: dict[str, Any], answers: dict[Any, str]) -> Iterator[Message]:
     number = plain(row.pop("id", None))
     number = str(number) if isinstance(number, dict) else number
-    name = f"r{number}" if number is not None else f"r{len(answers) + 1}"
+    name = f"r{len(answers) + 1}"
     row.pop("chat_id", None)
     raw = next((row.pop(key) for key in TIMES if row.get(key) is not None), None)
     time = utc(raw)
@@ -107,4 +106,4 @@ def _messages(source: Source, session: Session, row: dict[str, Any], answers: di
             x[key] = stated({key: value})[key]
     fields = {"time": time, "model": model, "provider": provider, "usage": figures, "x": x}
     yield session.message(name, "assistant", parts, before, **fields)
-    answers[number] = session.last or name
+    answers[name if number is None else number] = session.last or name

@@ -120,9 +120,11 @@ class Threads:
             draft.title = title_line(name) or None
         if isinstance(forked_from, str) and forked_from:
             draft.forked_from = {"key": f"llm:{forked_from}", "relation": "fork"}
-        draft.created_at = utc(raw)
-        if draft.created_at is None and raw is not None:
-            draft.x["created_at"] = plain(raw)
+        time = utc(raw)
+        if time and not session.trail:
+            draft.created_at = time
+        elif raw is not None:
+            draft.x["thread_datetime_utc"] = plain(raw)
         tip = row.pop("tip_message_hash", None)
         draft.x |= {name: value for name, value in stated(row).items() if name not in draft.x}
         return tip

@@ -216,7 +216,7 @@ class ToolPairs:
         """Take the next message of the session."""
         role = message["role"]
         if role == "tool":
-            self._answer(message["parts"][-1]["id"])
+            self._answer(next(part["id"] for part in message["parts"] if part["type"] == "tool_call_response"))
         elif role != "system":
             if self._after_tool and role == "user":
                 self._draft.issue("answer-after-tool-missing", "the answer to a tool result was never stored")
