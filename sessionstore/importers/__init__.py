@@ -16,9 +16,11 @@ _OWN = {
     "claude-code": "sessionstore.importers.claude_code:ClaudeCode",
     "codex": "sessionstore.importers.codex:Codex",
     "kimi": "sessionstore.importers.kimi:Kimi",
+    "langchain-sql": "sessionstore.importers.langchain_sql:LangChainSql",
     "langswarm": "sessionstore.importers.langswarm:LangSwarm",
     "llm": "sessionstore.importers.llm:Llm",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
+    "openai-agents": "sessionstore.importers.openai_agents:OpenAIAgents",
 }
 
 

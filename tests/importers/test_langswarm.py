@@ -222,7 +222,7 @@ def test_values_of_any_type_are_survived(tmp_path: Path) -> None:
         "metrics of no session",
     ]
     assert [message.get("kind") for message in found.sessions["session_ada_0a1b2c3d"]] == ["meta", "meta", "meta", None]
-    assert found.sessions["session_ada_0a1b2c3d"][3]["x"] == {"id": 7, "timestamp": 5}
+    assert found.sessions["session_ada_0a1b2c3d"][3]["x"] == {"timestamp": 5}
 
 
 @pytest.mark.parametrize("history", ["", "[", "[]", "5", '{"messages": 5}', '{"messages": [5, null, {}]}'])
@@ -234,13 +234,11 @@ def test_a_history_of_any_shape_is_kept(history: str, tmp_path: Path) -> None:
     assert found.drafts["session_9e7c059d"].x["user_id"] == "ada"
 
 
-def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
+def test_a_database_cut_off_is_refused() -> None:
     data = VERSION_2.read_bytes()
-    for size in (20, 100, 5000, len(data) // 2, len(data) - 4096):
-        try:
+    for size in (20, 100, 5000, len(data) // 2, len(data) - 4096, len(data) - 1):
+        with pytest.raises(Unparsable):
             read(data[:size])
-        except Unparsable:
-            continue
 
 
 @pytest.mark.parametrize("path", [DOCUMENTS, DOCUMENTS.with_suffix(".jsonl")])

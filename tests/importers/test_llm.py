@@ -323,13 +323,11 @@ def test_values_of_any_type_are_survived(value: str, tmp_path: Path) -> None:
         read(path)
 
 
-def test_a_database_cut_off_is_refused_or_read() -> None:
+def test_a_database_cut_off_is_refused() -> None:
     data = ALL.read_bytes()
-    for size in range(0, len(data), 20_000):
-        try:
+    for size in range(50, len(data), 20_000):
+        with pytest.raises(Unparsable):
             imported(Llm(), data[:size], companions={})
-        except Unparsable:
-            continue
 
 
 @pytest.mark.samples
