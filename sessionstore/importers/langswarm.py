@@ -58,7 +58,7 @@ class LangSwarm(Importer):
         """The database in the working directory and above it, and where the production preset has it."""
         for directory in dict.fromkeys((machine.cwd, *machine.cwd.parents, machine.home)):
             yield Place(directory / "langswarm_sessions.db")
-        yield Place(machine.home.__class__("/var/lib/langswarm"))
+        yield Place(machine.home / "/var/lib/langswarm")
 
     def recognise(self, head: Head) -> bool:
         """A `sessions` table with the columns of version 1 or 2, or documents or event rows of its session store."""
