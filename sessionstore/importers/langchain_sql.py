@@ -50,6 +50,7 @@ class LangChainSql(Importer):
 
     source: ClassVar[str] = "langchain-sql"
     title: ClassVar[str] = "LangChain SQLChatMessageHistory"
+    versions: ClassVar[str] = "SQLChatMessageHistory, old and new message shapes"
     suffixes: ClassVar[tuple[str, ...]] = (".db", ".sqlite", ".sqlite3")
     scoped: ClassVar[bool] = True
     by_line: ClassVar[bool] = False

@@ -48,6 +48,7 @@ class LangSwarm(Importer):
 
     source: ClassVar[str] = "langswarm"
     title: ClassVar[str] = "LangSwarm"
+    versions: ClassVar[str] = "L1 and L3 SQLite, L2 documents, BigQuery events"
     suffixes: ClassVar[tuple[str, ...]] = (".db", ".sqlite", ".sqlite3", ".json", ".jsonl")
     scoped: ClassVar[bool] = True
     window: ClassVar[int | None] = WINDOW

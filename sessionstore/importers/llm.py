@@ -48,6 +48,7 @@ class Llm(Importer):
 
     source: ClassVar[str] = "llm"
     title: ClassVar[str] = "llm"
+    versions: ClassVar[str] = "0.1 to 0.4, 0.5 to 0.3x, 0.36 and later, mixed in one file"
     suffixes: ClassVar[tuple[str, ...]] = (".db", ".sqlite", ".sqlite3")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

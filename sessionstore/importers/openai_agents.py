@@ -39,6 +39,7 @@ class OpenAIAgents(Importer):
 
     source: ClassVar[str] = "openai-agents"
     title: ClassVar[str] = "OpenAI Agents SDK"
+    versions: ClassVar[str] = "SQLiteSession and AdvancedSQLiteSession"
     suffixes: ClassVar[tuple[str, ...]] = (".db", ".sqlite", ".sqlite3")
     scoped: ClassVar[bool] = True
     by_line: ClassVar[bool] = False
