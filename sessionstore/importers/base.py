@@ -106,7 +106,12 @@ class Head:
                 data += block
                 if len(data) > HEAD:
                     break
-        return Head(name, data[:HEAD], len(data) <= HEAD)
+        return Head(name, data[:HEAD], len(data) <= HEAD, lambda: self._unpacked(name))
+
+    def _unpacked(self, name: str) -> Iterator[bytes]:
+        assert self._path is not None
+        with Archive(self._path) as archive:
+            yield from archive.blocks(name)
 
     def blocks(self) -> Iterable[bytes]:
         """The whole file, decompressed, in blocks."""
@@ -426,6 +431,8 @@ class Importer:
     """Raised whenever the same bytes would give other messages; re-imports then name their parent."""
     title: ClassVar[str]
     """What people call the program."""
+    versions: ClassVar[str] = ""
+    """Which versions and variants of the format are read, in a few words."""
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     """Lower-case endings of the file names worth looking into."""
     scoped: ClassVar[bool] = False

@@ -86,6 +86,8 @@ class Database:
     def __init__(self, path: str, *, immutable: bool = False) -> None:
         """Open the copy at `path`; `immutable` when it is the user's own file, of which only the layout is looked at.
         Raises `Unparsable`."""
+        if not immutable and _is_cut_off(path):
+            raise Unparsable("damaged database (cut off)")
         mode = "mode=ro&immutable=1" if immutable else "mode=rw"
         try:
             self._connection = sqlite3.connect(f"file:{pathname2url(path)}?{mode}", uri=True, check_same_thread=False)
@@ -156,6 +158,17 @@ class Database:
             raise Unparsable(f"damaged database ({error})") from None
 
 
+def _is_cut_off(path: str) -> bool:
+    """Whether a database is shorter than its header says: SQLite itself would read what is missing as empty rows."""
+    with open(path, "rb") as file:
+        head = file.read(100)
+        size = file.seek(0, 2)
+    if not head.startswith(SQLITE) or len(head) < 100 or head[24:28] != head[92:96]:
+        return False
+    page = int.from_bytes(head[16:18], "big")
+    return (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big") > size
+
+
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
@@ -204,7 +217,9 @@ class Archive:
                     if given > min(MAX_UNZIPPED, (64 << 20) + packed * MAX_RATIO):
                         raise Unparsable(f"{name} unpacks to far more than a conversation does")
                     yield block
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError) as error:
+        except Unparsable:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError, ValueError) as error:
             raise Unparsable(f"{name} cannot be unpacked ({error})") from None
 
     def read(self, name: str, most: int = MAX_ELEMENT) -> bytes:

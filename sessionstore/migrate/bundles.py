@@ -124,16 +124,16 @@ class Bundles:
         return members_of(Importer(), lead) if lead.lower().endswith(DATABASES) else ()
 
     def _directories(self, importer: Importer, path: str) -> Iterator[str]:
-        """The directories whose lead the file could be or belong to."""
+        """The directories whose lead the file could be or belong to, the outermost first: what could itself be a lead
+        belongs to the one above it."""
         steps = path.split(os.sep)
-        if any(fnmatchcase(steps[-1], pattern) for pattern in importer.leads):
-            yield os.path.dirname(path)
-        for pattern in importer.companions:
-            wanted = pattern.split("/")
+        for wanted in sorted((pattern.split("/") for pattern in importer.companions), key=len, reverse=True):
             if wanted[0] == ".." or len(steps) <= len(wanted):
                 continue
             if all(map(fnmatchcase, steps[-len(wanted) :], wanted)):
                 yield os.sep.join(steps[: -len(wanted)])
+        if any(fnmatchcase(steps[-1], pattern) for pattern in importer.leads):
+            yield os.path.dirname(path)
 
     @staticmethod
     def _lead_in(importer: Importer, directory: str) -> str | None:
@@ -142,7 +142,7 @@ class Bundles:
             for name in names:
                 if fnmatchcase(name, pattern):
                     path = f"{directory}/{name}"
-                    if _stat_of(path) is not None:
+                    if (stat := _stat_of(path)) is not None and stat.size:
                         return path
         return None
 

@@ -31,6 +31,8 @@ class Candidate(NamedTuple):
     stat: Stat
     previous: Line | None = None
     members: tuple[Member, ...] = ()
+    formats: frozenset[str] = frozenset()
+    """the only formats it may be of; empty when it may be of any"""
 
     @property
     def size(self) -> int:
@@ -39,10 +41,23 @@ class Candidate(NamedTuple):
 
 
 class Roots(NamedTuple):
-    """Where to look: the directories or files, and the file-name endings worth opening."""
+    """Where to look: the directories or files, the file-name endings worth opening, and, of known places, which formats
+    live there: a download folder may hold exports, but not every data set in it is somebody's conversation."""
 
     paths: list[str]
     suffixes: tuple[str, ...]
+    formats: Mapping[str, frozenset[str]] = {}
+
+    def formats_at(self, path: str) -> frozenset[str]:
+        """The formats that a file may be of; empty when that is not restricted."""
+        if not self.formats:
+            return frozenset()
+        found: set[str] = set()
+        while True:
+            found |= self.formats.get(path, frozenset())
+            if (parent := os.path.dirname(path)) == path:
+                return frozenset(found)
+            path = parent
 
 
 def roots(paths: Iterable[str], importers: Iterable[Importer], machine: Machine) -> Roots:
@@ -54,10 +69,20 @@ def roots(paths: Iterable[str], importers: Iterable[Importer], machine: Machine)
     for path in given:
         if not os.path.exists(path):
             raise errors.ReadFailed(path=path, reason="no such file or directory")
-    if not given:
-        places = (os.fspath(place.root) for importer in importers for place in importer.places(machine))
-        given = [path for path in dict.fromkeys(os.path.abspath(path) for path in places) if os.path.isdir(path)]
-    return Roots(given, suffixes)
+    if given:
+        return Roots(given, suffixes)
+    formats = places(importers, machine)
+    return Roots([path for path in formats if os.path.isdir(path)], suffixes, formats)
+
+
+def places(importers: Iterable[Importer], machine: Machine) -> dict[str, frozenset[str]]:
+    """The real paths of the places where formats live, there or not, each with the formats that live in it."""
+    found: dict[str, frozenset[str]] = {}
+    for importer in importers:
+        for place in importer.places(machine):
+            path = os.path.realpath(place.root)
+            found[path] = found.get(path, frozenset()) | {importer.source}
+    return found
 
 
 def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tuple[str, str, Stat]]:
@@ -149,7 +174,14 @@ def candidates(
     `known` is what the journals know of them. Errors as in `walk`."""
     several = Bundles(importers, {path: line["importer"]["name"] for path, line in known.items()})
     for path, name, stat, members in bundles.grouped(walk(where, on_error=on_error), several):
-        yield Candidate(path, name, stat, known.get(path), members)
+        yield Candidate(path, name, stat, known.get(path), members, where.formats_at(path))
+
+
+def among(candidate: Candidate, importers: Mapping[str, Importer]) -> Mapping[str, Importer]:
+    """Those of the importers whose format a candidate may be of."""
+    if not candidate.formats:
+        return importers
+    return {name: importer for name, importer in importers.items() if name in candidate.formats}
 
 
 def again(candidate: Candidate, importers: Mapping[str, Importer]) -> Candidate:
@@ -223,14 +255,13 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
     only, so a session that starts further on is not counted."""
     troubles: list[tuple[str, str]] = []
     by_format: dict[str, dict[str, Any]] = {}
-    for path, _, _, _, members in candidates(
-        where, importers, {}, on_error=lambda path, reason: troubles.append((path, reason))
-    ):
+    for one in candidates(where, importers, {}, on_error=lambda path, reason: troubles.append((path, reason))):
+        path, members = one.path, one.members
         try:
             descriptor, stat = reading.open_file(path)
             try:
                 head = reading.head(descriptor, path, stat)
-                importer = recognise(head, importers.values())
+                importer = recognise(head, among(one, importers).values())
                 sessions = len(drafts_in(importer, head, members))
             finally:
                 os.close(descriptor)

@@ -61,10 +61,7 @@ class Live:
 
     def places(self) -> list[str]:
         """Every directory or file that is followed, whether it exists or not."""
-        if self.paths:
-            return self.paths
-        found = (place.root for importer in self.importers.values() for place in importer.places(self.machine))
-        return list(dict.fromkeys(os.path.abspath(path) for path in found))
+        return self.paths or list(finding.places(self.importers.values(), self.machine))
 
     def everything(self) -> Pass:
         """Import whatever has changed in any place."""
@@ -94,7 +91,8 @@ class Live:
 
     def _roots(self, paths: list[str]) -> Roots:
         suffixes = {suffix for importer in self.importers.values() for suffix in importer.suffixes}
-        return Roots(paths, tuple(sorted(suffixes)))
+        formats = {} if self.paths else finding.places(self.importers.values(), self.machine)
+        return Roots(paths, tuple(sorted(suffixes)), formats)
 
     def _candidates(self, paths: Iterable[str]) -> Iterator[Candidate]:
         known = self.known()
