@@ -42,7 +42,7 @@ from sessionstore.importers.editor_parts import place
 from sessionstore.importers.epoch import millis
 from sessionstore.importers.gemini_parts import kept
 
-_EVENT = re.compile(r"(session|user|assistant|tool|system|hook|subagent|permission|abort|skill|external_tool)(\.\w+)*")
+_EVENT = re.compile(r"(session|user|assistant|tool|system|hook|subagent|permission|skill|external_tool)\.[\w.]+|abort")
 _EARLY = {"user.message": "user", "userpromptsubmitted": "user"}
 _EARLY |= {"assistant.message": "assistant", "assistantresponse": "assistant"}
 _SAID = ("prompt", "output", "result")

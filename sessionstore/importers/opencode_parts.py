@@ -83,8 +83,8 @@ class Session:
         columns = {name: value for name, value in row.items() if name not in _COLUMNS and not name.startswith("time_")}
         if role not in ("user", "assistant"):
             self.source.preserved(1 + len(found))
-            kept_parts = {"parts": [one[1] if one[1] is not None else one[2] for one in found]} if found else {}
-            whole = (record if isinstance(record, dict) else {"value": record, **row}) | kept_parts
+            whole = _without_ids(record) if isinstance(record, dict) else {"value": record, **row}
+            whole |= {"parts": [_without_ids(part, name) for name, part, _ in found]} if found else {}
             yield {"id": self._ids.take(ident)} | meta(whole)
             return
         self.source.mapped()
@@ -106,6 +106,13 @@ class Session:
         yield message
         if results:
             yield {"id": self._ids.take(f"{message['id']}:results"), "role": "tool", "parts": results}
+
+
+def _without_ids(record: Any, name: Any = None) -> Record:
+    """A record that was not understood as the tree and the database both have it."""
+    if not isinstance(record, dict):
+        return {"value": record}
+    return {key: value for key, value in record.items() if key not in _IDS} | ({"part_id": name} if name else {})
 
 
 def _times(message: Message, x: Record) -> None:

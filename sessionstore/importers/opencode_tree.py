@@ -42,7 +42,7 @@ class Tree:
         for name, session in sessions.items():
             for ident, record in self.messages.pop(name, []):
                 found: list[Found] = [
-                    (stem(one), value, {}) for one in parts.pop(ident, []) if (value := self._document(one))
+                    (stem(one), value, {}) for one in parts.pop(ident, []) if (value := self._document(one)) is not None
                 ]
                 found += [(one, value, {}) for one, value in self.loose.pop(ident, [])]
                 for message in session.messages(ident, record, found, {}):
