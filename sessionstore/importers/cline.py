@@ -12,8 +12,8 @@ How it is recognised: an array of objects with a number `ts` and a `type` of `as
 What the records are and how they map: the messages of the history are the conversation; rows of the other file say when
 they were said, by which model, and what they have cost, by the number of the message that was the last at the time
 (`conversationHistoryIndex`). Rows that show what the history says are counted as its repetition, others are kept
-verbatim behind the message that they followed. Without a history the rows themselves are the messages. Input tokens
-include those of the cache.
+verbatim behind the message that they followed, as is a request whose answer cannot be told. Without a history the rows
+themselves are the messages. Input tokens include those of the cache.
 
 What it loses: times of messages that no row tells of; rows have no ids, their times are not unique. Old versions wrote
 tool calls as XML in the text, where they stay.
@@ -28,7 +28,7 @@ from sessionstore.importers.agent_parts import Record, companion_document, entit
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
 from sessionstore.importers.beginnings import beginning
 from sessionstore.importers.claude_code_parts import parts_of
-from sessionstore.importers.cline_rows import SHOWN, cost_of, is_row, row_message
+from sessionstore.importers.cline_rows import REQUEST, SHOWN, cost_of, is_row, row_message
 from sessionstore.importers.common import stem
 from sessionstore.importers.database_rows import Ids
 from sessionstore.importers.editor_parts import place
@@ -74,7 +74,7 @@ class Cline(Importer):
         draft = source.draft((above[-1] if above else stem(source.name)) or "task")
         _describe(source, draft)
         history = companion_document(source, _HISTORY) if _HISTORY in source.companions else None
-        if isinstance(history, list):
+        if isinstance(history, list) and history:
             yield from _joined(source, draft, rows, history)
             return
         draft.issue("history-missing", "what the model saw is not there, only what was shown to the person")
@@ -113,7 +113,8 @@ def _joined(source: Source, draft: Draft, rows: list[Any], history: list[Any]) -
         index = row.get("conversationHistoryIndex") if isinstance(row, dict) else None
         at = index if type(index) is int and -1 <= index < len(history) else len(history) - 1
         after.setdefault(at, []).append(row)
-    ids, costs, asked, answered = Ids(), _costs(rows), _first(rows, 1, "request"), _first(rows, 1, "answer")
+    costs = _costs(rows, history)
+    ids, asked, answered = Ids(), _first(rows, 1, "request"), _first(rows, 1, "answer")
     for index in range(-1, len(history)):
         if index >= 0:
             message = _message(history[index])
@@ -123,24 +124,37 @@ def _joined(source: Source, draft: Draft, rows: list[Any], history: list[Any]) -
             entitle(draft, message)
             yield draft, message
         for row in after.get(index, ()):
-            if is_row(row) and row.get("say", row.get("ask")) in SHOWN:
+            if _is_shown(row, costs):
                 source.mapped()
                 continue
             source.preserved()
-            yield draft, {"id": ids.take()} | meta(row)
+            message = meta(row)
+            if is_row(row) and row.get("say") == REQUEST:  # one whose answer is not in the history
+                message["usage"] = cost_of(row)
+            yield draft, {"id": ids.take()} | message
 
 
-def _costs(rows: list[Any]) -> dict[int, tuple[Record, Any]]:
-    """What each request has cost, and the model it was sent to, by the index of the answer."""
+def _is_shown(row: Any, costs: dict[int, tuple[Record, Any]]) -> bool:
+    """Whether a row says nothing that the history does not say, or that was not joined with it."""
+    if not is_row(row):
+        return False
+    if row.get("say") == REQUEST and cost_of(row):
+        index = row.get("conversationHistoryIndex")
+        return type(index) is int and index + 2 in costs
+    return row.get("say", row.get("ask")) in SHOWN
+
+
+def _costs(rows: list[Any], history: list[Any]) -> dict[int, tuple[Record, Any]]:
+    """What each request has cost, and the model it was sent to, by the index of its answer in the history."""
     found: dict[int, tuple[Record, Any]] = {}
     for row in rows:
-        if not isinstance(row, dict) or row.get("say") != "api_req_started":
+        index = row.get("conversationHistoryIndex") if is_row(row) and row.get("say") == REQUEST else None
+        if type(index) is not int or not -1 <= index < len(history) - 2:
             continue
-        index = row.get("conversationHistoryIndex")
-        figures = cost_of(row)
-        if type(index) is int and figures:
+        figures, answer = cost_of(row), history[index + 2]
+        if figures and isinstance(answer, dict) and answer.get("role") == "assistant":
             known = found.get(index + 2, ({}, None))[0]
-            total = {name: known.get(name, 0) + value for name, value in figures.items()}
+            total = {name: known.get(name, 0) + figures.get(name, 0) for name in {**known, **figures}}
             found[index + 2] = (total, row.get("modelInfo"))
     return found
 
@@ -152,7 +166,7 @@ def _first(rows: list[Any], step: int, which: str) -> dict[int, Any]:
         index = row.get("conversationHistoryIndex") if isinstance(row, dict) else None
         if type(index) is not int:
             continue
-        request = row.get("say") == "api_req_started"
+        request = row.get("say") == REQUEST
         if request == (which == "request") and (request or row.get("say") in ("text", "reasoning", "tool", "command")):
             found.setdefault(index + step, row.get("ts"))
     return found

@@ -12,7 +12,8 @@ from sessionstore.importers.parsing import Unparsable, parse
 
 _PERSON = frozenset({"task", "user_feedback"})
 _MODEL = frozenset({"text", "completion_result"})
-SHOWN = _PERSON | _MODEL | {"reasoning", "tool", "command", "command_output", "api_req_started"}
+REQUEST = "api_req_started"
+SHOWN = _PERSON | _MODEL | {"reasoning", "tool", "command", "command_output", REQUEST}
 """Rows that show what the history of the conversation says."""
 
 
@@ -60,7 +61,7 @@ def row_message(row: Any) -> Message:
         message = meta(row)
         if time := millis(row["ts"]):
             message["time"] = time
-        if said == "api_req_started" and (figures := cost_of(row)):
+        if said == REQUEST and (figures := cost_of(row)):
             message["usage"] = figures
         return message
     for name in ("text", "type"):

@@ -13,7 +13,8 @@ sight (`agentVisible` is false) is kept where it is, with that in `x`. Times of 
 are UTC without saying so.
 
 What it loses: the model and the tokens of a message (some versions have a total), and the rows that a compaction or an
-edit has replaced: the program deletes all messages and writes them again. A session's own figures are in its `x`. The
+edit has replaced: the program deletes all messages and writes them again, so that the numbers and times of rows say
+nothing and are left out. A session's own figures are in its `x`. The
 ids of sessions count the sessions of a day and are unique in one database only.
 """
 
@@ -171,8 +172,8 @@ def _message(source: Source, record: Record, clock: str) -> Message:
     if time := instant(x.get(clock)):
         message["time"] = time
         del x[clock]
-    if clock == "created_timestamp":  # when the row was written, in UTC
-        x.pop("timestamp", None) if utc(x.get("timestamp")) and "time" in message else None
+    if clock == "created_timestamp" and "time" in message and utc(x.get("timestamp")):
+        del x["timestamp"]  # when the row was written, which is anew with every compaction
     if x.get("metadata") == {"userVisible": True, "agentVisible": True}:
         del x["metadata"]
     if any(isinstance(item, dict) and item.get("type") == "conversationCompacted" for item in content):

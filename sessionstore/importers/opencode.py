@@ -28,13 +28,13 @@ from sessionstore.importers.agent_parts import Record
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Message, Place, Source
 from sessionstore.importers.database_rows import from_json, stated
 from sessionstore.importers.material import SQLITE, Database
-from sessionstore.importers.opencode_parts import Session, is_session
+from sessionstore.importers.opencode_parts import Found, Session, is_session
 from sessionstore.importers.opencode_tree import Tree
 from sessionstore.importers.parsing import Unparsable
 
 SESSION = frozenset({"id", "title"})
 MESSAGE = frozenset({"id", "session_id", "data"})
-PART = frozenset({"id", "message_id", "data"})
+PART = frozenset({"id", "message_id", "session_id", "data"})
 _ROOT = "../../"
 
 
@@ -120,21 +120,28 @@ def _rows(source: Source, database: Database) -> Iterator[tuple[Draft, Message]]
 
 
 def _messages(source: Source, database: Database, sessions: dict[str, Session]) -> Iterator[tuple[Draft, Message]]:
-    for row in database.rows("message", order="session_id, time_created, id"):
-        source.account.records += 1
-        given = row["session_id"]
+    owners = dict.fromkeys(row["session_id"] for row in database.rows("message", ("session_id",), "session_id"))
+    for given in owners:
         name = given if isinstance(given, str) and given else "without-session-id"
         if name not in sessions:
             sessions[name] = Session(source, name)
             sessions[name].draft.issue("session-row-missing", "the session's own row is not in the file")
-        parts = []
-        ids = ("id", "message_id") if isinstance(row["id"], str) else ()
-        for found in database.rows("part", order="id", where={"message_id": row["id"]}) if ids else ():
-            source.account.records += 1
-            sessions[name].parts += 1
-            parts.append((found.get("id"), from_json(source, found["data"]), stated(found)))
-        for message in sessions[name].messages(row["id"], from_json(source, row["data"]), parts, stated(row)):
-            yield sessions[name].draft, message
+        parts: dict[Any, list[Found]] = {}
+        for found in _of(database, "part", "id", given):
+            around = (found["id"], from_json(source, found["data"]), stated(found))
+            parts.setdefault(found["message_id"], []).append(around)
+        for row in list(_of(database, "message", "time_created, id", given)):
+            said = parts.pop(row["id"], [])
+            source.account.records += 1 + len(said)
+            sessions[name].parts += len(said)
+            for message in sessions[name].messages(row["id"], from_json(source, row["data"]), said, stated(row)):
+                yield sessions[name].draft, message
+
+
+def _of(database: Database, table: str, order: str, session: Any) -> Iterator[Record]:
+    """The rows of one session; a name that ends with `%` would fit others' as well."""
+    rows = database.rows(table, order=order, where={"session_id": session})
+    return (row for row in rows if row["session_id"] == session)
 
 
 def _info(source: Source, row: Record) -> Record:

@@ -70,6 +70,13 @@ def _lead_steps(importer: Importer, path: str) -> int:
     return 0 if importer.leads else 1
 
 
+@lru_cache(maxsize=64)
+def _longest_first(patterns: tuple[str, ...]) -> list[list[str]]:
+    """The steps of the patterns that stay below the directory they begin in."""
+    below = (pattern.split("/") for pattern in patterns)
+    return sorted((steps for steps in below if steps[0] != ".."), key=len, reverse=True)
+
+
 def _named_alike(importer: Importer, path: str) -> Iterator[str]:
     """The files beside a file that it could belong to by its name."""
     directory, name = os.path.split(path)
@@ -142,19 +149,32 @@ class Bundles:
         ]
         self._known = known
         self._recognised: dict[str, str | None] = {}
+        self._trees: dict[tuple[str, str], str] = {}
+        """the leads of trees, by importer and the tree's root"""
 
     def lead_of(self, path: str) -> str:
         """The path of the file that stands for the source this file belongs to; itself when it stands alone."""
         for importer in self._several:
             for directory in self._directories(importer, path):
-                for lead in islice(self._leads_in(importer, directory), TRIED):
-                    if self._importer_of(lead) == importer.source:
-                        return lead
+                if (lead := self._lead_of_directory(importer, directory)) is not None:
+                    return lead
         for importer in self._beside:
             for lead in _named_alike(importer, path):
                 if self._importer_of(lead) == importer.source:
                     return lead
         return path
+
+    def _lead_of_directory(self, importer: Importer, directory: str) -> str | None:
+        """The file that stands for a directory, if there is one. That of a tree is looked for once."""
+        known = self._trees.get((importer.source, directory))
+        if known is not None:
+            return known
+        for lead in islice(self._leads_in(importer, directory), TRIED):
+            if self._importer_of(lead) == importer.source:
+                if _lead_steps(importer, lead) > 1:
+                    self._trees[importer.source, directory] = lead
+                return lead
+        return None
 
     def members(self, lead: str) -> tuple[Member, ...]:
         """The companions of a source. Files that no importer of several files recognises have none but a log."""
@@ -173,8 +193,8 @@ class Bundles:
         """The directories whose lead the file could be or belong to, the outermost first: what could itself be a lead
         belongs to the one above it."""
         steps = path.split(os.sep)
-        for wanted in sorted((pattern.split("/") for pattern in importer.companions), key=len, reverse=True):
-            if wanted[0] == ".." or len(steps) <= len(wanted):
+        for wanted in _longest_first(importer.companions):
+            if len(steps) <= len(wanted):
                 continue
             if all(map(fnmatchcase, steps[-len(wanted) :], wanted)):
                 yield os.sep.join(steps[: -len(wanted)])

@@ -127,3 +127,17 @@ def test_samples(samples: Path) -> None:
     for path in paths:
         assert recognised(ClineSdk(), path)
         assert not whole(ClineSdk(), path).source.account.rejected
+
+
+def test_what_a_request_has_cost_is_never_lost() -> None:
+    told = json.dumps({"tokensIn": 7, "tokensOut": 3})
+    request = {"ts": 1, "type": "say", "say": "api_req_started", "text": told}
+    rows = [request, {**request, "conversationHistoryIndex": 0}, {**request, "conversationHistoryIndex": -1}]
+    rows += [{**request, "conversationHistoryIndex": -1}, {**request, "conversationHistoryIndex": 99}]
+    history = json.dumps([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]).encode()
+    beside = {"api_conversation_history.json": history}
+    result = imported(Cline(), json.dumps(rows).encode(), "t/ui_messages.json", beside)
+    messages = result.one()[1]
+    assert sum(message.get("usage", {}).get("input_tokens", 0) for message in messages) == 35
+    assert next(one for one in messages if one["role"] == "assistant")["usage"]["input_tokens"] == 14
+    assert result.counts == (7, 4, 3, 0)

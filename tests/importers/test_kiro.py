@@ -47,6 +47,16 @@ def test_the_description_belongs_to_the_log() -> None:
     assert several.lead_of(str(SAVED)) == str(SAVED)
 
 
+def test_names_that_look_like_patterns_are_names(tmp_path: Path) -> None:
+    log = tmp_path / "k[1]*.jsonl"
+    log.write_bytes(LOG.read_bytes())
+    for name in ("k[1]*.json", "k1.json", "k1x.json"):
+        (tmp_path / name).write_bytes(LOG.with_suffix(".json").read_bytes())
+    several = Bundles(all_importers(), {})
+    assert [member.name for member in several.members(str(log))] == ["k[1]*.json"]
+    assert several.lead_of(str(tmp_path / "k1.json")) == str(tmp_path / "k1.json")
+
+
 def test_a_database_has_a_session_for_each_row() -> None:
     result = imported(Kiro(), BASE)
     assert result.counts == (9, 6, 2, 1)

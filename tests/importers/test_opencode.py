@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,15 @@ def test_samples(samples: Path) -> None:
     for lead in leads:
         assert recognised(OpenCode(), Path(lead))
         assert tree(Path(lead)).source.account.rejected == []
+
+
+def test_a_name_that_ends_like_a_pattern_is_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "opencode.db"
+    path.write_bytes(BASE.read_bytes())
+    base = sqlite3.connect(path)
+    base.execute("UPDATE message SET session_id = 'ses_%' WHERE id = 'msg_6'")
+    base.execute("UPDATE part SET session_id = 'ses_%' WHERE message_id = 'msg_6'")
+    base.commit()
+    base.close()
+    result = imported(OpenCode(), path)
+    assert {name: len(messages) for name, messages in result.sessions.items()} == {"ses_2": 6, "ses_1": 1, "ses_%": 1}
