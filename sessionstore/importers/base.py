@@ -449,10 +449,13 @@ class Importer:
     leads: ClassVar[tuple[str, ...]] = ()
     """File-name patterns of the file that stands for several that are one source, the best first: the first pattern
     that a file of the directory fits names the lead. Without any, every file of the format stands for itself, and
-    companions are shared."""
+    companions are shared. A pattern of several steps (`session/*/*.json`) is for programs that spread what belongs
+    together over a tree: the last file that fits and is recognised stands for the tree, and the patterns of the
+    companions begin at the tree's root."""
     companions: ClassVar[tuple[str, ...]] = ()
     """Path patterns (`fnmatch` for each step, relative to the lead's directory, `..` allowed as the first step) of the
-    files that belong to the lead. A database's write-ahead log always does."""
+    files that belong to the lead; `{stem}` is the lead's name without its ending. A database's write-ahead log always
+    does."""
 
     def places(self, machine: Machine) -> Iterable[Place]:
         """Where this format lives on Linux, macOS and Windows."""
