@@ -46,6 +46,7 @@ class Cline(Importer):
 
     source: ClassVar[str] = "cline"
     title: ClassVar[str] = "Cline, Roo Code, Kilo Code"
+    versions: ClassVar[str] = "tasks of Cline, Roo and Kilo"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     by_line: ClassVar[bool] = False
     leads: ClassVar[tuple[str, ...]] = ("ui_messages.json",)

@@ -50,6 +50,7 @@ class ClineSdk(Importer):
 
     source: ClassVar[str] = "cline-sdk"
     title: ClassVar[str] = "Cline SDK and CLI"
+    versions: ClassVar[str] = "messages, session and compaction files"
     suffixes: ClassVar[tuple[str, ...]] = (".messages.json", ".compaction.json")
     by_line: ClassVar[bool] = False
     leads: ClassVar[tuple[str, ...]] = ("*.messages.json", "*.compaction.json")

@@ -62,6 +62,7 @@ class CopilotCli(Importer):
 
     source: ClassVar[str] = "copilot-cli"
     title: ClassVar[str] = "GitHub Copilot CLI"
+    versions: ClassVar[str] = "event logs of all versions, early flat records"
 
     def places(self, machine: Machine) -> Iterable[Place]:
         """`session-state` in the program's directory."""

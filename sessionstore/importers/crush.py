@@ -52,6 +52,7 @@ class Crush(Importer):
 
     source: ClassVar[str] = "crush"
     title: ClassVar[str] = "Crush"
+    versions: ClassVar[str] = "Crush and opencode-go, all table layouts with sessions and messages"
     suffixes: ClassVar[tuple[str, ...]] = (".db",)
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

@@ -54,6 +54,7 @@ class Goose(Importer):
 
     source: ClassVar[str] = "goose"
     title: ClassVar[str] = "Goose"
+    versions: ClassVar[str] = "sessions.db since October 2025, JSONL logs before"
     suffixes: ClassVar[tuple[str, ...]] = (".db", ".jsonl")
     scoped: ClassVar[bool] = True
     by_line: ClassVar[bool] = False

@@ -43,6 +43,7 @@ class Kiro(Importer):
 
     source: ClassVar[str] = "kiro"
     title: ClassVar[str] = "Kiro"
+    versions: ClassVar[str] = "CLI logs, conversations tables, IDE chats"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".json", ".sqlite3", ".chat")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

@@ -43,6 +43,7 @@ class OpenCode(Importer):
 
     source: ClassVar[str] = "opencode"
     title: ClassVar[str] = "opencode"
+    versions: ClassVar[str] = "storage tree of 2025, SQLite of 2026"
     suffixes: ClassVar[tuple[str, ...]] = (".db", ".json")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

@@ -53,6 +53,7 @@ class Pi(Importer):
 
     source: ClassVar[str] = "pi"
     title: ClassVar[str] = "pi, OpenClaw, OhMyPi"
+    versions: ClassVar[str] = "pi 1 to 3, OpenClaw, OMP"
 
     def places(self, machine: Machine) -> Iterable[Place]:
         """The directories of sessions of the three programs."""
