@@ -120,11 +120,13 @@ def linked(stated: Iterable[tuple[str, Any]], draft: Draft, roots: Iterable[Any]
 class Growing:
     """A session in a file of one record a line that only grows: its draft, its numbers and ids, and how to go on."""
 
-    def __init__(self, source: Source, begin: Callable[[Source, Record], Draft]) -> None:
-        """`begin` makes the session from the first record."""
+    def __init__(self, source: Source, begin: Callable[[Source, Record], Draft], *, named: bool = False) -> None:
+        """`begin` makes the session from the first record. `named`: records may have ids of their own, so all ids must
+        be remembered."""
         state = source.resumed
         self._source = source
         self._begin = begin
+        self._named = named
         self.draft: Draft | None = None
         self.state: dict[str, Any] = {}
         """what else must be known to go on"""
@@ -155,11 +157,10 @@ class Growing:
         """The next message, counted in the account: `message`, or when that is None the record verbatim. Its id is
         `name`, when that is a text, or else its number."""
         self._number += 1
-        if isinstance(name, str) and name:
-            wanted = self._ids.take(name)
+        wanted = f"m{self._number}"
+        if self._named:
+            wanted = self._ids.take(name if isinstance(name, str) and name else wanted)
             self._names[wanted] = None
-        else:
-            wanted = self._ids.take(f"m{self._number}") if self._names else f"m{self._number}"
         found = {"id": wanted} | message if message is not None else meta(wanted, record)
         tell(self._source, found)
         return found

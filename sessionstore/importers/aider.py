@@ -31,7 +31,7 @@ from sessionstore.importers.parsing import Unparsable
 HEADER = re.compile(r"# aider chat started at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\s*", re.ASCII)
 _HEADER = re.compile(rb"^# aider chat started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$", re.MULTILINE)
 PROMPT, NOTICE, ANSWER = "####", ">", ""
-_MODEL = re.compile(r"(?:Main model|Models?): (?P<name>[^\s,]+)(?: [^\w\s]+)? with ")
+_MODEL = re.compile(r"(?:Main model|Models?): (?P<name>[!-+\--~]+)[^!-~]* with ")
 _TOKENS = re.compile(r"Tokens: (?P<figures>[^$]*?received)\.?(?P<rest>.*)", re.DOTALL)
 _FIGURE = re.compile(
     r"(?P<number>\d[\d,]*(?:\.\d+)?)(?P<thousands>k?) (?P<of>sent|cache write|cache hit|cached|received)"
@@ -44,6 +44,8 @@ _USAGE = {
     "cached": "cache_read_tokens",
     "cache write": "cache_write_tokens",
 }
+_GOING_ON = ("Cost: $", "Costs do not reflect")
+"""How the unmarked lines begin that go on with a notice about tokens, in some versions."""
 _MOST = 10**12
 
 
@@ -132,9 +134,10 @@ def _messages(draft: Draft, lines: list[str]) -> list[Message]:
         else:
             message |= {"role": "system", "kind": "meta"}
             model = next((match["name"] for line in block if (match := _MODEL.match(line))), model)
-            if usage := _usage(block):
-                bearer = message if answer is None or "usage" in answer else answer
-                bearer["usage"] = usage
+            bearer = message if answer is None else answer
+            for usage in map(_usage, block):
+                if usage:
+                    bearer["usage"] = _added(bearer.get("usage", {}), usage)
         found.append(message)
     if any(message["role"] == "assistant" for message in found):
         draft.issue("roles-by-marks", "who has said what is told by the marks at the beginning of lines")
@@ -145,6 +148,9 @@ def _blocks(lines: list[str], ended: dict[str, bool]) -> Iterator[tuple[str, lis
     """Runs of lines of one kind, without their marks; blank lines end what was marked and are none by themselves."""
     kind, block = ANSWER, list[str]()
     for line in lines:
+        if kind == NOTICE and line.startswith(_GOING_ON) and block[-1].startswith("Tokens: "):
+            block[-1] += "\n" + line.removesuffix("  ")
+            continue
         mark = next(
             (one for one in (PROMPT, NOTICE) if _marked(line, one) and not _is_quoted(line, ended[one])), ANSWER
         )
@@ -167,12 +173,19 @@ def _marked(line: str, mark: str) -> bool:
 
 def _is_quoted(line: str, ended: bool) -> bool:
     """Whether a marked line is part of an answer: the program would have ended it with two blanks."""
-    return ended and not line.endswith("  ")
+    return ended and not line.endswith("  ") and not line.startswith("> Tokens: ")
 
 
-def _usage(block: list[str]) -> dict[str, Any]:
-    """What the program says its answer has cost, when it says so."""
-    said = next((match for line in block if (match := _TOKENS.match(line))), None)
+def _added(usage: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: True if name == "estimated" else usage.get(name, 0) + more.get(name, 0)
+        for name in dict.fromkeys((*usage, *more))
+    }
+
+
+def _usage(line: str) -> dict[str, Any]:
+    """What the program says its answer has cost, when it says so in this line."""
+    said = _TOKENS.match(line)
     if said is None:
         return {}
     usage: dict[str, Any] = {}

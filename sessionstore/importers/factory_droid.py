@@ -72,7 +72,7 @@ class FactoryDroid(Importer):
 
     def read(self, source: Source) -> Iterator[tuple[Draft, Message]]:
         """One message for every record."""
-        log = Growing(source, _begin)
+        log = Growing(source, _begin, named=True)
         for draft, record in log.records():
             if _is_start(record) and record["id"] == draft.native_id and "begun" not in log.state:
                 source.mapped()

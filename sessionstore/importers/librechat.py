@@ -113,7 +113,9 @@ def _message(name: str, record: Record, draft: Draft) -> Message | None:
     by, text, content = x.pop("isCreatedByUser", None), x.pop("text", None), x.get("content")
     if not isinstance(by, bool) or not isinstance(text, str | None):
         return None
-    parts: list[dict[str, Any]] = [{"type": "text", "content": text}] if text or not content else []
+    parts: list[dict[str, Any]] = []
+    if text is not None and (text or not content):
+        parts.append({"type": "text", "content": text})
     if isinstance(content, list):
         del x["content"]
         parts += [part for item in content for part in _parts(item)]
