@@ -122,7 +122,7 @@ def _begin(source: Source, record: Record) -> Draft:
         draft = source.draft(record["id"])
         rest = said(record, "type", "id")
         take_text(draft, "title", rest, "sessionTitle")
-        if rest.get("title") == draft.title:
+        if draft.title is not None and rest.get("title") == draft.title:
             del rest["title"]
         take_text(draft, "title", rest, "title")
         if isinstance(rest.get("cwd"), str):

@@ -115,7 +115,7 @@ def _summarised(source: Source) -> Draft:
     if more := said(info, "id", *(("cwd",) if draft.cwd else ())):
         rest["info"] = more
     take_text(draft, "title", rest, "generated_title")
-    if rest.get("session_summary") == draft.title:
+    if draft.title is not None and rest.get("session_summary") == draft.title:
         del rest["session_summary"]
     take_text(draft, "title", rest, "session_summary")
     for name, field in (("created_at", "created_at"), ("updated_at", "updated_at")):

@@ -66,6 +66,7 @@ def archive(source: Source, document: Record) -> Iterator[tuple[Draft, Message]]
     source.account.records += 1 + len(records)
     source.mapped()
     rest = said(document, "messages", "session_id")
+    bill = _bill(rest)
     _describe(draft, rest)
     ids = Ids()
     before, held = None, None
@@ -82,8 +83,9 @@ def archive(source: Source, document: Record) -> Iterator[tuple[Draft, Message]]
         entitle(draft, message)
         yield draft, message
     draft.active_leaf = held
-    if (bill := _bill(rest)) is not None:
-        message = meta(ids.take("bill"), bill[1]) | {"usage": bill[0]}
+    if bill is not None:
+        usage, record = bill
+        message = meta(ids.take("bill"), record) | {"usage": usage}
         below(message, held, before)
         draft.active_leaf = message["id"]
         yield draft, message
@@ -107,7 +109,7 @@ def _describe(draft: Draft, rest: Record) -> None:
 
 
 def _bill(rest: Record) -> tuple[Record, Record] | None:
-    """What a session has cost as a whole, in the unified form and as the export has it."""
+    """What a session has cost as a whole, in the unified form and as the export has it, which leaves `rest` then."""
     counts, cost = rest.get("usage"), rest.get("cost")
     usage: Record = {}
     if isinstance(counts, dict):
@@ -118,7 +120,7 @@ def _bill(rest: Record) -> tuple[Record, Record] | None:
         if usage["cost_microusd"] and not actual:
             usage["estimated"] = True
     usage = _with_cache(usage)
-    return (usage, {"usage": counts, "cost": cost}) if usage else None
+    return (usage, {name: rest.pop(name) for name in ("usage", "cost") if name in rest}) if usage else None
 
 
 def _archived(name: str, record: Record) -> Message | None:
@@ -173,6 +175,8 @@ def trajectory(source: Source, document: Record) -> Iterator[tuple[Draft, Messag
     source.account.records += 1 + len(steps)
     source.mapped()
     openai_chat.keep_rest(draft, said(document, "steps", "session_id"))
+    if draft.aliases and draft.aliases[-1] == draft.x.get("trajectory_id"):
+        del draft.x["trajectory_id"]
     ids = Ids()
     for number, step in enumerate(steps, 1):
         own = step.get("step_id") if isinstance(step, dict) else None

@@ -5,7 +5,7 @@ Where: the browser's download folder on Linux, macOS and Windows, one file for e
 How it is recognised: an object with `conversationId`, `messages` and `exportAt` or `endpoint`.
 
 What the records are and how they map: the envelope and each message, also those that hang below others (`children`, in
-exports that were made "recursive"), parents first. Messages have ids and parents; all branches are kept, and the last
+exports that were made "recursive"), parents first. Messages have ids and parents; all branches are kept, and the newest
 message is where the conversation stands. `isCreatedByUser` tells the role. Newer messages have a list of content: text,
 thoughts, tool calls with their output. The settings of the conversation stay in its `x`, as do `sender`, `tokenCount`
 and other fields; what is null, and the marks `error`, `unfinished` and `isEdited` where they say no, are left out.
@@ -88,7 +88,7 @@ def _messages(source: Source, draft: Draft, records: list[Any]) -> Iterator[tupl
         for name, record in zip(names, records, strict=True)
     ]
     above = linked(stated, draft, _ROOTS)
-    before: str | None = None
+    before, newest, latest = None, None, ""
     for name, record in zip(names, records, strict=True):
         message = _message(name, record, draft) if isinstance(record, dict) else None
         if message is None:
@@ -98,9 +98,11 @@ def _messages(source: Source, draft: Draft, records: list[Any]) -> Iterator[tupl
             source.mapped()
         below(message, above[name], before)
         before = name
+        if message.get("time", "") >= latest:
+            newest, latest = name, message.get("time", "")
         entitle(draft, message)
         yield draft, message
-    draft.active_leaf = before
+    draft.active_leaf = newest
 
 
 def _message(name: str, record: Record, draft: Draft) -> Message | None:
@@ -130,7 +132,7 @@ def _message(name: str, record: Record, draft: Draft) -> Message | None:
             if isinstance(x.get(key), str) and x[key]:
                 message[field] = x.pop(key)
     take_time(message, x, "createdAt")
-    if x.get("updatedAt") == record.get("createdAt"):
+    if "updatedAt" in x and x["updatedAt"] == record.get("createdAt"):
         del x["updatedAt"]
     return with_rest(message, x)
 

@@ -172,8 +172,9 @@ def _tree(
                 draft.issue("message-missing", "a turn names a message that is not there, or not its own")
     parents: dict[str, str | None] = {}
     about: dict[str, Record] = {}
+    ends = _ends(above, inside)
     for name, messages in inside.items():
-        last = _last_above(name, above, inside)
+        last = ends.get(above[name] or "")
         for message in messages:
             parents[message] = last
             last = message
@@ -183,12 +184,20 @@ def _tree(
     return parents, about, inside[active[-1]][-1] if active else None
 
 
-def _last_above(name: str, above: dict[str, str | None], inside: dict[str, list[str]]) -> str | None:
-    """The last message of the next node above that has any."""
-    step = above[name]
-    while step is not None and not inside.get(step):
-        step = above[step]
-    return inside[step][-1] if step is not None else None
+def _ends(above: dict[str, str | None], inside: dict[str, list[str]]) -> dict[str, str | None]:
+    """The last message of each node, or when it has none of the next one above that has any."""
+    ends: dict[str, str | None] = {}
+    for name in inside:
+        trail: list[str] = []
+        step: str | None = name
+        while step is not None and step not in ends and not inside[step]:
+            trail.append(step)
+            step = above[step]
+        end = None
+        if step is not None:
+            end = ends[step] = inside[step][-1] if inside[step] else ends[step]
+        ends.update(dict.fromkeys(trail, end))
+    return ends
 
 
 def _message(record: Record) -> Message | None:

@@ -33,9 +33,6 @@ from sessionstore.importers.common import stem, title_line
 from sessionstore.importers.exports import meta
 from sessionstore.importers.parsing import Unparsable
 
-_BEGINNING = 3
-"""The beginning of a run ends with its first answer: with the system prompt and the task before it."""
-
 
 class SweAgent(Importer):
     """Reader of SWE-agent's trajectories."""
@@ -86,8 +83,17 @@ def _is_step(step: Any) -> bool:
 
 
 def _id_of(name: str, records: list[Any]) -> str:
-    beginning = canonical.digest(canonical.dumps(records[:_BEGINNING]))[:8]
-    return f"{stem(name) or 'run'}-{beginning}"
+    """A run's name: its file's, and what tells of everything up to its first own answer."""
+    length = next((number for number, record in enumerate(records, 1) if _is_answer(record)), len(records))
+    return f"{stem(name) or 'run'}-{canonical.digest(canonical.dumps(records[:length]))[:8]}"
+
+
+def _is_answer(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and ("role" not in record or record["role"] == "assistant")
+        and not record.get("is_demo")
+    )
 
 
 def _title(rest: Record) -> str | None:
