@@ -1,7 +1,7 @@
 """gptme: the conversations of the terminal agent.
 
 Where: `<data directory>/gptme/logs/<date>-<name>/conversation.jsonl` (`$GPTME_LOGS_HOME` when that is set): below
-`~/.local/share` on Linux, `~/Library/Application Support` on macOS, `%LOCALAPPDATA%` on Windows. The other branches of
+`~/.local/share` on Linux, `~/Library/Application Support` on macOS, `%LOCALAPPDATA%\\gptme` on Windows. The other branches of
 a conversation lie in `branches/<name>.jsonl` beside it.
 
 How it is recognised: every record has a role, a text and a timestamp and no key but gptme's; since others write such
@@ -54,12 +54,9 @@ class Gptme(Importer):
             yield Place(machine.cwd / configured)
             return
         shared, local = machine.env.get("XDG_DATA_HOME"), machine.env.get("LOCALAPPDATA")
-        roots = [
-            Path(shared) if shared and Path(shared).is_absolute() else machine.home / ".local" / "share",
-            machine.home / "Library" / "Application Support",
-            Path(local) if local and Path(local).is_absolute() else machine.home / "AppData" / "Local",
-        ]
-        for root in dict.fromkeys(roots):
+        data = Path(shared) if shared and Path(shared).is_absolute() else machine.home / ".local" / "share"
+        windows = Path(local) if local and Path(local).is_absolute() else machine.home / "AppData" / "Local"
+        for root in (data, machine.home / "Library" / "Application Support", windows / "gptme"):
             yield Place(root / "gptme" / "logs")
 
     def recognise(self, head: Head) -> bool:
