@@ -1,8 +1,8 @@
 """gptme: the conversations of the terminal agent.
 
 Where: `<data directory>/gptme/logs/<date>-<name>/conversation.jsonl` (`$GPTME_LOGS_HOME` when that is set): below
-`~/.local/share` on Linux, `~/Library/Application Support` on macOS, `%LOCALAPPDATA%\\gptme` on Windows. The other branches of
-a conversation lie in `branches/<name>.jsonl` beside it.
+`~/.local/share` on Linux, `~/Library/Application Support` on macOS, `%LOCALAPPDATA%\\gptme` on Windows. The other
+branches of a conversation lie in `branches/<name>.jsonl` beside it.
 
 How it is recognised: every record has a role, a text and a timestamp and no key but gptme's; since others write such
 lines too, one of the keys that only gptme has must be there, or the file have gptme's name.
