@@ -13,6 +13,9 @@ from sessionstore.importers.base import Importer
 
 GROUP = "sessionstore.importers"
 _OWN = {
+    "aider": "sessionstore.importers.aider:Aider",
+    "antigravity": "sessionstore.importers.antigravity:Antigravity",
+    "chatbot-ui": "sessionstore.importers.chatbot_ui:ChatbotUi",
     "chatgpt": "sessionstore.importers.chatgpt:ChatGpt",
     "chuk-sessions": "sessionstore.importers.chuk_sessions:ChukSessions",
     "claude-ai": "sessionstore.importers.claude_ai:ClaudeAi",
@@ -27,9 +30,13 @@ _OWN = {
     "cursor": "sessionstore.importers.cursor:Cursor",
     "cursor-agent": "sessionstore.importers.cursor_agent:CursorAgent",
     "cursor-chats": "sessionstore.importers.cursor_chats:CursorChats",
+    "factory-droid": "sessionstore.importers.factory_droid:FactoryDroid",
     "gemini-cli": "sessionstore.importers.gemini_cli:GeminiCli",
     "gemini-takeout": "sessionstore.importers.gemini_takeout:GeminiTakeout",
     "goose": "sessionstore.importers.goose:Goose",
+    "gptme": "sessionstore.importers.gptme:Gptme",
+    "grok": "sessionstore.importers.grok:Grok",
+    "hermes": "sessionstore.importers.hermes:Hermes",
     "icoder": "sessionstore.importers.icoder:Icoder",
     "iflow": "sessionstore.importers.iflow:IFlow",
     "kimi": "sessionstore.importers.kimi:Kimi",
@@ -39,18 +46,23 @@ _OWN = {
     "kiro": "sessionstore.importers.kiro:Kiro",
     "langchain-sql": "sessionstore.importers.langchain_sql:LangChainSql",
     "langswarm": "sessionstore.importers.langswarm:LangSwarm",
+    "librechat": "sessionstore.importers.librechat:LibreChat",
     "llm": "sessionstore.importers.llm:Llm",
     "llm-sessions": "sessionstore.importers.llm_sessions:LlmSessions",
     "mcp-cli": "sessionstore.importers.mcp_cli:McpCli",
     "mcp-coder": "sessionstore.importers.mcp_coder:McpCoder",
     "mcp-coder-langchain": "sessionstore.importers.mcp_coder_langchain:McpCoderLangchain",
     "mcp-coder-transcript": "sessionstore.importers.mcp_coder_transcript:McpCoderTranscript",
+    "mistral-vibe": "sessionstore.importers.mistral_vibe:MistralVibe",
+    "oasst": "sessionstore.importers.oasst:Oasst",
     "openai-agents": "sessionstore.importers.openai_agents:OpenAIAgents",
     "openai-messages": "sessionstore.importers.openai_messages:OpenaiMessages",
     "opencode": "sessionstore.importers.opencode:OpenCode",
     "pi": "sessionstore.importers.pi:Pi",
+    "posit-assistant": "sessionstore.importers.posit_assistant:PositAssistant",
     "qwen-code": "sessionstore.importers.qwen_code:QwenCode",
     "sharegpt": "sessionstore.importers.sharegpt:Sharegpt",
+    "swe-agent": "sessionstore.importers.swe_agent:SweAgent",
 }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sessionstore import canonical, models
+from sessionstore.importers import all_importers
 from sessionstore.importers.base import Draft, Head, Importer, Message, Source
+from sessionstore.migrate.finding import Roots, candidates
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMATS = ROOT / "fixtures" / "formats"
@@ -79,6 +82,26 @@ def recognised(importer: Importer, data: bytes | Path, name: str = "") -> bool:
             Head(str(data), content[:HEAD], len(content) <= HEAD, lambda: [content], content[:4], str(data))
         )
     return importer.recognise(Head(name, data[:HEAD], len(data) <= HEAD, lambda: [data], data[:4]))
+
+
+def everything(importer: Importer, folder: Path) -> dict[str, Imported]:
+    """What an importer makes of every source below a directory that it takes for its own, by path relative to it: each
+    with its companions, and none of them taken by another importer."""
+    found = {}
+    roots = Roots([str(folder)], tuple({suffix for other in all_importers().values() for suffix in other.suffixes}))
+    for candidate in candidates(roots, all_importers(), {}, on_error=lambda path, reason: None):
+        path = Path(candidate.path)
+        owners = [name for name, other in all_importers().items() if recognised(other, path)]
+        assert owners in ([], [importer.source]), (path, owners)
+        if owners:
+            beside: dict[str, bytes | Path] = {member.name: Path(member.path) for member in candidate.members}
+            found[path.relative_to(folder).as_posix()] = imported(importer, path, companions=beside)
+    return found
+
+
+def lines(*values: Any) -> bytes:
+    """Values as JSON, one a line."""
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
 
 
 def text(message: Message) -> str:

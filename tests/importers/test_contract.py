@@ -37,7 +37,7 @@ HEAD = 16 << 10
 """How many bytes of a file `recognise` is shown here."""
 SIDECARS = {"history.jsonl", "session_index.jsonl", "workspace.json"}
 """Files that lie beside sessions and are none."""
-ANYWHERE = {"chuk-sessions", "openai-messages", "sharegpt"}
+ANYWHERE = {"aider", "chuk-sessions", "oasst", "openai-messages", "sharegpt", "swe-agent"}
 """Formats without a place of their own: they are read where somebody names them."""
 BESIDE = "beside"
 """A directory of fixtures that no importer may recognise."""
