@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial, wraps
+from functools import partial, update_wrapper
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -20,7 +20,6 @@ from sessionstore.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T", bound="_Threaded")
 
 
 class _Threaded:
@@ -41,8 +40,7 @@ def _to_thread(
     """A method that does what `method` does, in a thread. What is ordered by is the session: the first argument of a
     manager's method, or the session itself."""
 
-    @wraps(method)
-    async def awaited(self: _Threaded, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def awaited(self: _Threaded, /, *args: P.args, **kwargs: P.kwargs) -> R:
         plain: Any = tuple(_plain(value) for value in args)
         named = {name: _plain(value) for name, value in kwargs.items()}
         target = self._target()
@@ -50,6 +48,7 @@ def _to_thread(
         order = first.key if isinstance(first, Session) else first
         return await self._call(order, partial(method, target, *plain, **named))
 
+    update_wrapper(awaited, method)
     return awaited
 
 
@@ -59,10 +58,10 @@ def _to_session(
     """The same for a method that gives a session."""
     threaded = _to_thread(method)
 
-    @wraps(method)
-    async def awaited(self: _Threaded, *args: P.args, **kwargs: P.kwargs) -> AsyncSession:
+    async def awaited(self: _Threaded, /, *args: P.args, **kwargs: P.kwargs) -> AsyncSession:
         return AsyncSession(_manager_of(self), await threaded(self, *args, **kwargs))
 
+    update_wrapper(awaited, method)
     return awaited
 
 

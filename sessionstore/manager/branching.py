@@ -44,6 +44,10 @@ def branch(
     if messages:
         fork["message"] = messages[-1]["id"]
     given = {name: head[name] for name in _TAKEN_OVER if name in head}
+    later = next((one for one in manager.store.messages(head, len(messages)) if one.get("kind") == "switch"), None)
+    if later is not None and at is not None:
+        before = ((later.get("x") or {}).get("switch") or {}).get("from")
+        given["x"] = making.with_settings(head, model=before, provider=None)
     return manager.make(making.session_key(session_id), messages, {**given, "forked_from": fork, **fields})
 
 

@@ -35,7 +35,9 @@ class Capabilities:
 
 
 _SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"})
-_OPENAI = Capabilities("openai", 128_000, 16_384, later_system=True, parameters=_SAMPLING, id_forbidden="", id_length=40)
+_OPENAI = Capabilities(
+    "openai", 128_000, 16_384, later_system=True, parameters=_SAMPLING, id_forbidden="", id_length=40
+)
 _THINKING = replace(
     _OPENAI, context=200_000, output=100_000, reasoning=True, parameters=frozenset({"max_tokens", "reasoning_effort"})
 )

@@ -170,7 +170,7 @@ class SessionManager:
         """A session, given as such or by a name."""
         return session if isinstance(session, Session) else self.get(session)
 
-    def set_fields(self, session: Named, **fields: Any) -> None:
+    def set_fields(self, /, session: Named, **fields: Any) -> None:
         """Set fields of a session: title, cwd, project, tools; None takes one away."""
         key = self.key_of(session)
         with self.held(key):
@@ -183,14 +183,12 @@ class SessionManager:
         with self.held(key):
             live = self.live(key)
             merged = {**(making.settings(live.head()).get("metadata") or {}), **changes}
-            merged = canonical.clean({name: value for name, value in merged.items() if value is not None})
-            live.extend((), {"x": making.with_settings(live.head(), metadata=merged), "updated_at": now()})
+            kept: dict[str, Any] = canonical.clean({name: value for name, value in merged.items() if value is not None})
+            live.extend((), {"x": making.with_settings(live.head(), metadata=kept), "updated_at": now()})
         self.changed(key)
-        return merged
+        return kept
 
-    def edit(
-        self, session: Named, message: str | int, content: making.Content | None = None, **fields: Any
-    ) -> None:
+    def edit(self, /, session: Named, message: str | int, content: making.Content | None = None, **fields: Any) -> None:
         """Change a message, named by its id or ordinal (0-based). The revision before stays as history."""
         editing.edit(self, self.key_of(session), message, content, fields)
 
@@ -200,7 +198,7 @@ class SessionManager:
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def search(self, query: str, limit: int = 20, offset: int = 0, **fields: str) -> list[dict[str, Any]]:
+    def search(self, /, query: str, limit: int = 20, offset: int = 0, **fields: str) -> list[dict[str, Any]]:
         """The best hits of a query of the search language; `fields` are filters by name. Raises `SearchSyntax`."""
         from sessionstore.index.search import search
 
@@ -209,6 +207,7 @@ class SessionManager:
 
     def list(
         self,
+        /,
         *,
         state: str | None = None,
         archived: bool | None = False,
@@ -268,7 +267,7 @@ class SessionManager:
     # -- branches, models, agents ----------------------------------------------------------------------------------
 
     def branch(
-        self, session: Named, at: str | int | None = None, session_id: str | None = None, **fields: Any
+        self, /, session: Named, at: str | int | None = None, session_id: str | None = None, **fields: Any
     ) -> Session:
         """A new session that begins with another's messages up to and with `at` (an id or ordinal; None: all)."""
         return branching.branch(self, self.session(session), at, session_id, fields)
@@ -296,7 +295,7 @@ class SessionManager:
 
         return switch(self, self.session(session), new_model, reason, consent, provider)
 
-    def share(self, session: Named, agent: str, **options: Any) -> Agent:
+    def share(self, /, session: Named, agent: str, **options: Any) -> Agent:
         """Let an agent take part in a session; options are those of `Agent`."""
         from sessionstore.manager.sharing import share
 
@@ -310,7 +309,7 @@ class SessionManager:
 
     # -- templates -------------------------------------------------------------------------------------------------
 
-    def save_template(self, name: str, messages: Iterable[Mapping[str, Any]] = (), **given: Any) -> None:
+    def save_template(self, /, name: str, messages: Iterable[Mapping[str, Any]] = (), **given: Any) -> None:
         """Keep what sessions can be made from: model, provider, system, tools, title, metadata, first messages."""
         templates.save(self, name, making.complete(messages), given)
 
@@ -320,7 +319,7 @@ class SessionManager:
 
     # -- context and figures ---------------------------------------------------------------------------------------
 
-    def context(self, session: Named, **options: Any) -> Context:
+    def context(self, /, session: Named, **options: Any) -> Context:
         """A session as a model's context."""
         return self.session(session).context(**options)
 

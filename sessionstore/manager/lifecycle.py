@@ -1,8 +1,8 @@
 """The life of a session: created, active, paused, completed, archived, retrieved, expired.
 
 The state is a note, so the last writer wins and no revision is made for it. Without such a note a session is `created`
-until it has a turn and `active` from then on. The mark `archived`, which `list` goes by, is kept in step: whoever sets or
-takes that mark on the command line archives or retrieves the session.
+until it has a turn and `active` from then on. The mark `archived`, which `list` goes by, is kept in step: whoever sets
+or takes that mark on the command line archives or retrieves the session.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 Usage = Mapping[str, Any]
@@ -16,10 +17,9 @@ Price = Callable[[str, Usage, str | None], int | None]
 def _library() -> Any:
     """The price library, or None when it is not installed."""
     try:
-        import genai_prices
+        return import_module("genai_prices")
     except ImportError:
         return None
-    return genai_prices
 
 
 def price(model: str, usage: Usage, provider: str | None = None) -> int | None:

@@ -53,8 +53,8 @@ class Session:
     def model(self) -> str | None:
         """The model that is to answer next: the one last chosen, else the one that answered last."""
         revision = self.revision
-        models = revision.get("models") or [None]
-        return making.settings(revision).get("model") or models[-1]
+        model = making.settings(revision).get("model") or (revision.get("models") or [None])[-1]
+        return str(model) if model else None
 
     @property
     def provider(self) -> str | None:
@@ -111,8 +111,8 @@ class Session:
         return fitted(path, for_model)
 
     def pending(self) -> dict[str, Any] | None:
-        """What still waits for an answer: {"message", "role", "time", "calls"}, or None. `role` is "user" for a question
-        and "tool" for results the model has not seen; "assistant" when `calls` (their ids) wait for a result."""
+        """What still waits for an answer: {"message", "role", "time", "calls"}, or None. `role` is "user" for a
+        question and "tool" for results the model has not seen; "assistant" when `calls` (their ids) wait for one."""
         answered: set[str] = set()
         last: Message | None = None
         order = self.messages() if self.revision.get("active_leaf") is None else self.history()
@@ -129,7 +129,7 @@ class Session:
                 return _waiting(last or message, [])
         return None
 
-    def context(self, **options: Any) -> Context:
+    def context(self, /, **options: Any) -> Context:
         """The session as a model's context: tokens, segments, the view that fits. Options are those of `Context`."""
         from sessionstore.manager.context import Context
 
@@ -145,16 +145,17 @@ class Session:
         """Add one or several messages at once, all or none; durable when this returns their ids."""
         return self.manager.append(self, messages)
 
-    def add_user(self, content: making.Content, **fields: Any) -> str:
+    def add_user(self, /, content: making.Content, **fields: Any) -> str:
         """Add what a person says; returns the message's id."""
         return self._add("user", making.parts(content), fields)
 
-    def add_system(self, content: making.Content, **fields: Any) -> str:
+    def add_system(self, /, content: making.Content, **fields: Any) -> str:
         """Add an instruction; returns the message's id."""
         return self._add("system", making.parts(content), fields)
 
     def add_assistant(
         self,
+        /,
         content: making.Content = (),
         *,
         model: str | None = None,
@@ -169,20 +170,20 @@ class Session:
         given = {"model": model or self.model, "usage": dict(usage) if usage else None, "finish_reason": finish_reason}
         return self._add("assistant", making.parts(content) + calls, {**given, **fields})
 
-    def add_tool_call(self, name: str, arguments: Any = None, *, call_id: str | None = None, **fields: Any) -> str:
+    def add_tool_call(self, /, name: str, arguments: Any = None, *, call_id: str | None = None, **fields: Any) -> str:
         """Add a model's wish to use a tool; returns the call's id."""
         part = making.tool_call(call_id, name, {} if arguments is None else arguments)
         self._add("assistant", [part], {"model": self.model, **fields})
         return str(part["id"])
 
-    def add_tool_result(self, call_id: str, response: Any, is_error: bool = False, **fields: Any) -> str:
+    def add_tool_result(self, /, call_id: str, response: Any, is_error: bool = False, **fields: Any) -> str:
         """Add what a tool gave back; returns the message's id."""
         return self._add("tool", [making.tool_result(call_id, response, is_error)], fields)
 
     def _add(self, role: str, parts: list[dict[str, Any]], fields: Mapping[str, Any]) -> str:
         return self.append({"role": role, "parts": parts, **fields})[0]
 
-    def edit(self, message: str | int, content: making.Content | None = None, **fields: Any) -> None:
+    def edit(self, /, message: str | int, content: making.Content | None = None, **fields: Any) -> None:
         """Change a message; how it was stays in the session's history."""
         self.manager.edit(self, message, content, **fields)
 
@@ -190,7 +191,7 @@ class Session:
         """Take a message out; how it was stays in the session's history."""
         self.manager.delete_message(self, message)
 
-    def branch(self, at: str | int | None = None, session_id: str | None = None, **fields: Any) -> Session:
+    def branch(self, /, at: str | int | None = None, session_id: str | None = None, **fields: Any) -> Session:
         """A new session that begins with this one's messages up to and with `at`."""
         return self.manager.branch(self, at, session_id, **fields)
 
@@ -200,7 +201,7 @@ class Session:
         """Let another model answer from now on."""
         return self.manager.switch_model(self, new_model, reason, consent=consent, provider=provider)
 
-    def set_metadata(self, **changes: Any) -> dict[str, Any]:
+    def set_metadata(self, /, **changes: Any) -> dict[str, Any]:
         """Change what the program keeps about the session; None takes a name away. Returns all of it."""
         return self.manager.set_metadata(self, changes)
 

@@ -125,8 +125,8 @@ def _of_parts(path: list[Message], model: str, able: Capabilities, has_tools: bo
 
 def switches(session: Session) -> list[dict[str, Any]]:
     """All switches of a session, in order: {"from", "to", "reason", "warnings", "consent", "time", "message"}."""
-    found = []
-    for message in session.messages():
-        if message.get("kind") == "switch" and isinstance((message.get("x") or {}).get("switch"), dict):
-            found.append({**message["x"]["switch"], "time": message.get("time"), "message": message["id"]})
-    return found
+    return [
+        {**message["x"]["switch"], "time": message.get("time"), "message": message["id"]}
+        for message in session.messages()
+        if message.get("kind") == "switch" and isinstance((message.get("x") or {}).get("switch"), dict)
+    ]

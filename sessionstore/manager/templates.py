@@ -1,5 +1,5 @@
-"""Templates: what sessions are made from. A template is a session of the source `template`, archived so that lists leave
-it out; so it is backed up, verified and kept in all its versions like everything else."""
+"""Templates: what sessions are made from. A template is a session of the source `template`, archived so that lists
+leave it out; so it is backed up, verified and kept in all its versions like everything else."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """A conversation as a model can take it. Only what is sent is fitted; what is stored stays as it was.
 
-The rule for tools: each call is followed at once by its result, under an id of its own that the provider accepts. A call
-without a result is answered with an error, a result without its call is told as text. Reasoning that another maker has
-signed, images and tools that the model does not know, and instructions in places it does not allow are left out or told
-as text. The same messages always give the same view.
+The rule for tools: each call is followed at once by its result, under an id of its own that the provider accepts. A
+call without a result is answered with an error, a result without its call is told as text. Reasoning that another maker
+has signed, images and tools that the model does not know, and instructions in places it does not allow are left out or
+told as text. The same messages always give the same view.
 """
 
 from __future__ import annotations
