@@ -68,8 +68,8 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
 
 def set_note(store: Store, key: str, field: str, value: Any) -> str | None:
     """Say something about a session: `title` (text), `tags` (words), `star` and `archived` (true or false), `state`
-    (one of `STATES`), `tombstone`. None takes it back. Durable when this returns the name of the note that now states it
-    (None when there is nothing to take back). Raises `UsageError` for another field or kind of value,
+    (one of `STATES`), `tombstone`. None takes it back. Durable when this returns the name of the note that
+    states it (None when there is nothing to take back). Raises `UsageError` for another field or kind of value,
     `StorageError`."""
     with store.writing(), store.sessions_locked([key]):
         return write_note(store, key, field, value)

@@ -1,4 +1,4 @@
-"""A backup is one ZIP file with the store's files in it and a list of their digests; restoring puts back what is missing.
+"""A backup is one ZIP file with the store's files in it and a list of digests; restoring puts back what is missing.
 
 Sessions are taken before the objects they need, and nothing is removed from the store meanwhile, so a backup is whole
 whatever is written while it is made. It is read back before it counts. Restoring follows the rule of two stores that
