@@ -110,7 +110,12 @@ def test_a_damaged_backup_changes_nothing(filled: SessionManager, tmp_path: Path
     filled.backup(tmp_path / "b.zip")
     data = (tmp_path / "b.zip").read_bytes()
     at = len(data) // 2
-    worse = {"cut": data[:at], "flip": data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], "garbage": b"no", "empty": b""}
+    worse = {
+        "cut": data[:at],
+        "flip": data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :],
+        "garbage": b"no",
+        "empty": b"",
+    }
     (tmp_path / "bad.zip").write_bytes(worse[damage])
     other = Store.init(tmp_path / "new")
     with pytest.raises(errors.SourceInvalid, match=r"bad\.zip: not a valid backup file"):

@@ -43,7 +43,13 @@ class Crowd:
 
     def start(self) -> None:
         """Let one more process talk."""
-        arguments = [self.place / "store", self.place / f"notes-{self.workers}", self.workers, THREADS, max(0.5, self.left)]
+        arguments = [
+            self.place / "store",
+            self.place / f"notes-{self.workers}",
+            self.workers,
+            THREADS,
+            max(0.5, self.left),
+        ]
         command = [sys.executable, "-m", "tests.manager.talker", *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.running.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE))

@@ -120,7 +120,15 @@ def test_without_a_summariser_only_the_current_segment_is_shown(session: Session
 
 def test_without_segments_what_does_not_fit_is_left_out_of_the_view(session: Session) -> None:
     view = session.context(infinite=False, budget=700, counter=hundred).messages()
-    assert said(view) == ["Be brief.", "question 17", "answer 17", "question 18", "answer 18", "question 19", "answer 19"]
+    assert said(view) == [
+        "Be brief.",
+        "question 17",
+        "answer 17",
+        "question 18",
+        "answer 18",
+        "question 19",
+        "answer 19",
+    ]
     assert len(session.context(infinite=False, budget=1, counter=hundred).messages()) == 2
     assert session.count == 41
 

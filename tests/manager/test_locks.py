@@ -48,13 +48,17 @@ def test_without_locks_sessions_are_written_and_a_warning_is_given(tmp_path: Pat
 def test_without_locks_two_programs_make_two_heads_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with SessionManager(tmp_path / "store", index=False) as manager, SessionManager(manager.store, index=False) as other:
+    with (
+        SessionManager(tmp_path / "store", index=False) as manager,
+        SessionManager(manager.store, index=False) as other,
+    ):
         session = manager.create("x")
         session.add_user("start")
         theirs = other.get("x")
         assert theirs.count == 1
         live = other.live("native:x")
-        monkeypatch.setattr(live, "_names", lambda folder, seen=live._names("sessions"): seen)
+        seen = live._names("sessions")
+        monkeypatch.setattr(live, "_names", lambda folder: seen)
         session.add_user("mine")
         theirs.add_user("theirs")
         monkeypatch.undo()

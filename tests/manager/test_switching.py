@@ -38,7 +38,9 @@ def ids(messages: list[dict[str, Any]], kind: str) -> list[str]:
 def test_without_consent_nothing_happens(session: Session) -> None:
     before = session.revision["_name"]
     for consent in (False, lambda warnings: False, None, 1):
-        with pytest.raises(errors.NoConsent, match="native:main goes on with kimi-k2 only with consent; kimi-k2 cannot see"):
+        with pytest.raises(
+            errors.NoConsent, match="native:main goes on with kimi-k2 only with consent; kimi-k2 cannot see"
+        ):
             session.switch_model("kimi-k2", consent=consent)  # type: ignore[arg-type]
     assert session.revision["_name"] == before
 
@@ -53,7 +55,13 @@ def test_whoever_is_asked_is_told_what_is_lost(session: Session) -> None:
     done = session.switch_model("o1-mini", "it is cheap", consent=ask)
     assert done.warnings == told
     text = "\n".join(told)
-    for what in ("cannot see images: 1", "cannot use tools: 1", "no system role", "parameters top_k", "1 signed pieces"):
+    for what in (
+        "cannot see images: 1",
+        "cannot use tools: 1",
+        "no system role",
+        "parameters top_k",
+        "1 signed pieces",
+    ):
         assert what in text
     assert session.model == "o1-mini"
 
