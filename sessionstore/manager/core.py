@@ -20,6 +20,7 @@ from sessionstore.journal import now
 from sessionstore.manager import branching, editing, lifecycle, making, templates
 from sessionstore.manager.finding import find
 from sessionstore.manager.indexing import Keeper
+from sessionstore.manager.kept import Kept
 from sessionstore.manager.lines import Pages
 from sessionstore.manager.live import Live
 from sessionstore.manager.session import Session
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 Named = Session | str
+SUMMARIES = 4096
 
 
 class SessionManager:
@@ -51,6 +53,8 @@ class SessionManager:
         self._cache: OrderedDict[str, Live] = OrderedDict()
         self._lock = threading.Lock()
         self._stripes: dict[str, threading.RLock] = {}
+        self.summaries: Kept[str, str] = Kept(SUMMARIES)
+        """Summaries made in this process, by what they are of."""
 
     def __enter__(self) -> SessionManager:
         return self
@@ -148,13 +152,14 @@ class SessionManager:
     def append(self, session: Named, messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[str]:
         """Add messages at a session's end, all or none; durable when this returns their ids. A session that rested is
         active again. Raises `UsageError` for messages of another shape, and for an archived or expired session."""
-        given = making.complete([messages] if isinstance(messages, Mapping) else messages)
+        given = making.complete([messages] if isinstance(messages, Mapping) else messages, timed=False)
         key = self.key_of(session)
         with self.held(key):
             live = self.live(key)
             state = lifecycle.state_of(live.head(), live.notes())
-            if state in lifecycle.CLOSED:
-                raise errors.UsageError(reason=f"{key} is {state}; retrieve it before anything is added")
+            lifecycle.check_open(state, key)
+            for message in given:
+                message.setdefault("time", now())
             if given:
                 live.extend(given)
             if state in lifecycle.RESTING and given:
