@@ -98,8 +98,10 @@ class Context:
         made = self.session.manager.summaries
         kept = making.settings(self.session.revision).get("summaries") or {}
         fresh: dict[str, str] = {}
+        digest = hashlib.sha256(self.summariser.name.encode("utf-8", "replace"))
         for segment in self.segments[:-1]:
-            name = self._name(segment)
+            digest.update(repr([fact.mark for fact in self._facts[segment.start : segment.end]]).encode())
+            name = digest.hexdigest()[:16]
             known = kept.get(name) or made.get(name)
             if known is None:
                 known = fresh[name] = self.summariser(self.path[segment.start : segment.end], told)
@@ -108,11 +110,6 @@ class Context:
         if fresh and self.summariser.costs:
             self._keep(fresh)
         return told
-
-    def _name(self, segment: Segment) -> str:
-        marks = [fact.mark for fact in self._facts[self._lead : segment.end]]
-        told = repr([self.summariser.name, segment.start, marks])
-        return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
 
     def _keep(self, fresh: dict[str, str]) -> None:
         manager, key = self.session.manager, self.session.key
