@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sessionstore import canonical, errors, layout, notes
 from sessionstore.journal import now
 from sessionstore.manager import branching, editing, lifecycle, making, templates
+from sessionstore.manager.cleaning import Cleaner
 from sessionstore.manager.finding import find
 from sessionstore.manager.indexing import Keeper
 from sessionstore.manager.kept import Kept
@@ -40,11 +41,19 @@ class SessionManager:
     """The sessions of one store. A context manager; `close` only has to be called to have the index current at once.
 
     `path` is a store's directory, made when it is missing, or an open `Store`. With `index` false nothing is written to
-    the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory.
+    the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory. `timeout` is how
+    many seconds a write waits for others. With a `clean_up` policy it is carried out in the background, once an hour
+    while sessions are written.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | Store, *, index: bool = True, cache_size: int = 64, timeout: float = 60
+        self,
+        path: str | os.PathLike[str] | Store,
+        *,
+        index: bool = True,
+        cache_size: int = 64,
+        timeout: float = 60,
+        clean_up: lifecycle.CleanUp | None = None,
     ) -> None:
         self.store = path if isinstance(path, Store) else _opened(path)
         self.pages = Pages(self.store)
@@ -53,6 +62,7 @@ class SessionManager:
         self._cache: OrderedDict[str, Live] = OrderedDict()
         self._lock = threading.Lock()
         self._stripes: dict[str, threading.RLock] = {}
+        self._cleaner = Cleaner(self, clean_up) if clean_up else None
         self.summaries: Kept[str, str] = Kept(SUMMARIES)
         """Summaries made in this process, by what they are of."""
 
@@ -66,6 +76,8 @@ class SessionManager:
 
     def close(self) -> None:
         """Bring the index up to date, as far as that is possible just now."""
+        if self._cleaner:
+            self._cleaner.close()
         self.keeper.close()
 
     # -- what the parts of the manager share -----------------------------------------------------------------------
@@ -99,6 +111,8 @@ class SessionManager:
         """A session was written: the index has to learn of it."""
         if self._index:
             self.keeper.touch(key)
+        if self._cleaner:
+            self._cleaner.wake()
 
     def key_of(self, session: Named) -> str:
         """The key of a session, given as such or by a name. Raises `NotFound`, `Ambiguous`."""
