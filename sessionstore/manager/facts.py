@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sessionstore import canonical
 from sessionstore.manager.lines import Messages, Pages
-from sessionstore.manager.tokens import Counter
+from sessionstore.manager.tokens import Counter, billed
 
 Message = dict[str, Any]
 
@@ -30,14 +30,6 @@ def facts_of(messages: Iterable[Message], counter: Counter) -> list[Fact]:
 
 def _fact(message: Message, counter: Counter) -> Fact:
     return Fact(zlib.crc32(canonical.dumps(message)), message["role"], counter(message), billed(message))
-
-
-def billed(message: Message) -> int:
-    """What the context came to with an answer, as its provider has billed it; 0 when it has not."""
-    usage = message.get("usage") or {}
-    if message["role"] != "assistant" or not usage.get("input_tokens") or usage.get("estimated"):
-        return 0
-    return int(usage["input_tokens"]) + int(usage.get("output_tokens", 0))
 
 
 def facts(pages: Pages, messages: Sequence[Message], counter: Counter) -> list[Fact]:
