@@ -80,7 +80,8 @@ def merge(manager: SessionManager, session: Session, other: Session | None, orde
         taken = [message for message in taken if canonical.line(_origin(message)) not in held]
         if order == "append":
             known = {message["id"] for message in manager.store.messages(head)}
-            live.extend(_renamed(taken, known))
+            if taken:
+                live.extend(*manager.following(head, _renamed(taken, known)))
         elif taken:
             merged = _by_time(mine, taken)
             beginning = list(manager.store.messages(head))[:shared]

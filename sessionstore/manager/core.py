@@ -22,10 +22,10 @@ from sessionstore.manager.cleaning import Cleaner
 from sessionstore.manager.finding import find
 from sessionstore.manager.indexing import Keeper
 from sessionstore.manager.kept import Kept
-from sessionstore.manager.lines import Pages
+from sessionstore.manager.lines import Messages, Pages
 from sessionstore.manager.live import Live
 from sessionstore.manager.session import Session
-from sessionstore.store import Store
+from sessionstore.store import Revision, Store
 
 if TYPE_CHECKING:
     from sessionstore.manager.context import Context
@@ -114,6 +114,19 @@ class SessionManager:
         if self._cleaner:
             self._cleaner.wake()
 
+    def following(self, head: Revision, messages: list[Message]) -> tuple[list[Message], dict[str, Any]]:
+        """Messages that go on from where a session's active path ends, and the fields that say so. In a session that
+        is a row, that is where the row ends; in one that branches, its active leaf."""
+        leaf = head.get("active_leaf")
+        if leaf is None:
+            if not messages or head.get("source") == "native" or Messages(self.pages, head).straight:
+                return messages, {}
+            path = Session(self, head["key"]).history()
+            leaf = path[-1]["id"] if path else None
+        if leaf is not None and "parent" not in messages[0]:
+            messages = [{**messages[0], "parent": leaf}, *messages[1:]]
+        return messages, {"active_leaf": messages[-1]["id"]}
+
     def key_of(self, session: Named) -> str:
         """The key of a session, given as such or by a name. Raises `NotFound`, `Ambiguous`."""
         return session.key if isinstance(session, Session) else find(self, session)
@@ -175,7 +188,7 @@ class SessionManager:
             for message in given:
                 message.setdefault("time", now())
             if given:
-                live.extend(given)
+                live.extend(*self.following(live.head(), given))
             if state in lifecycle.RESTING and given:
                 live.say("state", None)
         self.changed(key)

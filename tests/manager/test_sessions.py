@@ -98,6 +98,25 @@ def test_an_imported_session_goes_on_where_its_source_stopped(manager: SessionMa
     assert texts(manager.get("kimi:abc")) == ["Hello", "Hi"]
 
 
+def test_an_imported_tree_goes_on_at_its_active_leaf(manager: SessionManager) -> None:
+    def node(name: str, parent: str | None, **more: Any) -> dict[str, Any]:
+        return {"id": name, "role": "user", "parent": parent, "parts": [{"type": "text", "content": name}], **more}
+
+    nodes = [node("a", None), node("b", "a"), node("c", "a"), node("d", "b")]
+    manager.store.put("x:leaf", nodes, {"active_leaf": "c"})
+    manager.store.put("x:side", [node("a", None), node("b", "a"), node("s", None, kind="sidechain")])
+    for key, before in (("x:leaf", ["a", "c"]), ("x:side", ["a", "b"])):
+        session = manager.get(key)
+        session.add_assistant("e", model="gpt-4o")
+        session.switch_model("o3", consent=True)
+        ids = session.append([{"role": "user", "content": "f", "id": "f"}, {"role": "assistant", "content": "g"}])
+        path = session.history()
+        assert [one["id"] for one in path[:2]] == before
+        assert [one["parts"][0]["content"][:1] for one in path[2:]] == ["e", "T", "f", "g"]
+        assert path[-1]["id"] == ids[-1]
+        assert session.pending() is None
+
+
 def test_messages_get_ids_and_times_that_are_right(manager: SessionManager) -> None:
     session = manager.create()
     ids = session.append([{"role": "user", "content": "a"}, {"role": "user", "content": "b", "id": "m7"}])
