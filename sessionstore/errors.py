@@ -4,7 +4,7 @@ The first line of a class's docstring is its message (fields in braces are fille
 its exit code, so text, code and raise site cannot drift. The command line catches the root class only.
 
     SessionstoreError (1)
-    ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax
+    ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, NoConsent
     ├── DamageError (3)           ObjectMissing, ObjectCorrupt, RevisionCorrupt, StoreMarkerCorrupt, JournalCorrupt
     ├── LockedError (4)           Busy, LocksUnavailable
     ├── PartialError (5)
@@ -59,6 +59,10 @@ class NoStore(UsageError):
 
 class SearchSyntax(UsageError):
     """{reason} in the search, at character {position}"""
+
+
+class NoConsent(UsageError):
+    """{key} goes on with {model} only with consent{warnings}"""
 
 
 class DamageError(SessionstoreError):

@@ -44,6 +44,7 @@ ERRORS = {
     "Ambiguous": ("UsageError", 2),
     "NoStore": ("UsageError", 2),
     "SearchSyntax": ("UsageError", 2),
+    "NoConsent": ("UsageError", 2),
     "DamageError": ("SessionstoreError", 3),
     "ObjectMissing": ("DamageError", 3),
     "ObjectCorrupt": ("DamageError", 3),
@@ -73,7 +74,7 @@ ERRORS = {
 
 
 def test_the_public_names_are_those_that_were_meant() -> None:
-    assert sorted(sessionstore.__all__) == ["SessionstoreError", "Store", "__version__"]
+    assert sorted(sessionstore.__all__) == ["SessionManager", "SessionstoreError", "Store", "__version__"]
     for name in sessionstore.__all__:
         assert getattr(sessionstore, name) is not None
     assert sessionstore.SessionstoreError is errors.SessionstoreError
@@ -102,7 +103,7 @@ def test_an_errors_message_is_its_docstring_with_the_fields_filled_in(name: str)
     kind = getattr(errors, name)
     template = (kind.__doc__ or "").splitlines()[0]
     fields = dict.fromkeys(("reason", "name", "candidates", "path", "position", "line", "what", "holder"), "x")
-    fields |= dict.fromkeys(("version", "known", "source", "batch", "time"), "x")
+    fields |= dict.fromkeys(("version", "known", "source", "batch", "time", "key", "model", "warnings"), "x")
     error = kind(**fields)
     assert str(error) == template.format(**fields)
     assert "\n" not in str(error)
