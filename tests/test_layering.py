@@ -20,8 +20,11 @@ LAYERS = (
     {"importers", "exporters"},
     {"migrate"},
     {"index"},
+    {"archive"},
     {"watch"},
+    {"mcp_server"},
     {"cli"},
+    {"llm_plugin"},
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""
 

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "purge": ("store", "Erase a session for good."),
     "note": ("store", "Set a session's title, tags, star or archived mark."),
     "views": ("store", "Rebuild the browsable links under views/."),
+    "mcp": ("mcp", "Serve the store to models (MCP)."),
     "doctor": ("store", "Check that this machine and store are in order."),
 }
 
