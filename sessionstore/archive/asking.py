@@ -69,7 +69,9 @@ class Archive:
         from sessionstore.index.writer import IndexWriter
 
         if changes > CATCH_UP:
-            self.tell(f"the index is {changes} changes behind the store; `sessionstore index sync` brings it up to date")
+            self.tell(
+                f"the index is {changes} changes behind the store; `sessionstore index sync` brings it up to date"
+            )
             return
         try:
             with IndexWriter(self.path, self.store.id, timeout=0.5) as writer:
@@ -105,10 +107,9 @@ class Archive:
 
     def complete(self, typed: str, most: int = 50) -> list[str]:
         """Keys of sessions that contain what was typed, those changed last first."""
-        sql = (
-            "SELECT key FROM sessions WHERE instr(lower(key), lower(?)) GROUP BY key ORDER BY max(sorted_at) DESC LIMIT ?"
-        )
-        return self.ask(lambda connection: [str(key) for (key,) in connection.execute(sql, (typed, most))])
+        sql = "SELECT key FROM sessions WHERE instr(lower(key), lower(?)) GROUP BY key ORDER BY max(sorted_at) DESC"
+        values = (typed, most)
+        return self.ask(lambda connection: [str(key) for (key,) in connection.execute(f"{sql} LIMIT ?", values)])
 
     # -- questions -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from sessionstore.index import unspaced
@@ -28,9 +29,12 @@ _CANDIDATES, _TELLING = 200, 40
 _COMMON = 5000
 """A word in so many messages tells nothing."""
 _FILLING = frozenset(
-    "about all also and any are but can could did does for from get had has have her here his how into its just like"
-    " make more not now only other our out please should some than that the their them then there these they this use"
-    " was want way were what when where which who why will with would you your".split()
+    re.findall(
+        r"\w+",
+        "about all also and any are but can could did does for from get had has have her here his how into its just"
+        " like make more not now only other our out please should some than that the their them then there these they"
+        " this use was want way were what when where which who why will with would you your",
+    )
 )
 """English words that tell nothing even where few messages have them."""
 _LONG = 0.15
@@ -63,7 +67,8 @@ class _Candidate:
 def similar(
     connection: sqlite3.Connection, key: str | None, text: str, limit: int, check: Callable[[], None]
 ) -> Similar:
-    """Sessions similar to the session `key`, or without one to `text`. `check` is called now and then, and may raise."""
+    """Sessions similar to the session `key`, or without one to `text`. `check` is called now and then; it may
+    raise."""
     with snapshot(connection):
         own = {number for (number,) in connection.execute("SELECT id FROM sessions WHERE key = ?", (key,))}
         texts = [text] if key is None else _texts(connection, max(own, default=0))
@@ -96,7 +101,7 @@ def _words(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
                     yield word, f'{{text}} : "{word}"'
         for run in runs:
             tokens = unspaced.tokens(run)
-            for a, b in zip(tokens, tokens[1:], strict=False):
+            for a, b in pairwise(tokens):
                 yield f"{a}{b}", f'{{cjk}} : "{a} {b}"'
 
 
@@ -134,9 +139,7 @@ def _sessions_with(connection: sqlite3.Connection, expression: str) -> set[int] 
     return None if len(numbers) == _COMMON else {number >> SHIFT for number in numbers}
 
 
-def _best(
-    connection: sqlite3.Connection, candidates: dict[int, _Candidate], whole: float, limit: int
-) -> list[Found]:
+def _best(connection: sqlite3.Connection, candidates: dict[int, _Candidate], whole: float, limit: int) -> list[Found]:
     """The best candidates, every session once."""
     facts = connection.execute("SELECT id, key, messages FROM sessions").fetchall()
     ranked = sorted(

@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise errors.UsageError(reason=f"cannot listen on {host} port {port}: {reason}; choose another --port") from None
+        raise errors.UsageError(reason=f"cannot listen on {host} port {port}: {reason}; try another") from None
 
 
 def allowed(listener: socket.socket, names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -99,9 +99,7 @@ def serve(
     )
     if token is not None:
         app = Guard(app, token)
-    config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2)
     name, port = listener.getsockname()[:2]
     ready(f"http://{f'[{name}]' if ':' in name else name}:{port}{PATH}")
     anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listener]))

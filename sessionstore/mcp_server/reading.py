@@ -62,9 +62,7 @@ def _finding(desk: Desk):  # type: ignore[no-untyped-def]
         matched literally, for instance foo.bar( or --no-verify. If nothing is found, use fewer or other words.
         Read around a hit with read_session(session=key, around=message).
         """
-        return SearchResult.model_validate(
-            await desk.answer(lambda work: archive.search(query, limit, offset, work))
-        )
+        return SearchResult.model_validate(await desk.answer(lambda work: archive.search(query, limit, offset, work)))
 
     async def list_sessions(
         source: Source = None,

@@ -42,7 +42,8 @@ def register(server: MCPServer, desk: Desk) -> None:
         security=_NO_PATH,
     )
     async def session(session: str) -> str:
-        return await _read(desk, lambda work: markdown(desk, session, work))
+        told: str = await _read(desk, lambda work: markdown(desk, session, work))
+        return told
 
     @server.resource(
         "session://{session}/{message}",
@@ -59,7 +60,7 @@ def register(server: MCPServer, desk: Desk) -> None:
         more = "\n\n[cut; the tool read_message gives the rest]" if found["next_offset"] else ""
         return f"[{UNTRUSTED}]\n\n{found['text']}{more}"
 
-    @server.completion()
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
     async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
         if not isinstance(ref, ResourceTemplateReference) or argument.name != "session":
             return None
@@ -76,9 +77,7 @@ def markdown(desk: Desk, name: str, work: Work) -> str:
     """A session as Markdown, cut at `MOST` characters."""
     archive, report = desk.archive, Report()
     revision = archive.find_revision(name, work)
-    pieces = exporters.write(
-        "markdown", revision, lambda: work.each(archive.store.messages(revision)), report
-    )
+    pieces = exporters.write("markdown", revision, lambda: work.each(archive.store.messages(revision)), report)
     told, size = [f"> {UNTRUSTED}\n\n"], 0
     for piece in pieces:
         text = piece.decode()

@@ -42,9 +42,10 @@ def _tools(desk: Desk) -> Any:
 
     async def append_messages(
         messages: Annotated[list[NewMessage], Field(min_length=1, max_length=200)],
-        ctx: Context,  # type: ignore[type-arg]
+        ctx: Context,
         session: Annotated[
-            str | None, Field(max_length=1000, description="The session to append to; without one a new session is made")
+            str | None,
+            Field(max_length=1000, description="The session to append to; without one, a new one"),
         ] = None,
         title: Annotated[str | None, Field(max_length=500, description="The title of a new session")] = None,
     ) -> Appended:
@@ -85,7 +86,7 @@ def _tools(desk: Desk) -> Any:
     return append_messages, annotate_session
 
 
-def _client(ctx: Context) -> str:  # type: ignore[type-arg]
+def _client(ctx: Context) -> str:
     """The client's name and version as it states them."""
     params = ctx.request_context.session.client_params
     info = params.client_info if params else None
