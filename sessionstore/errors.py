@@ -11,11 +11,12 @@ its exit code, so text, code and raise site cannot drift. The command line catch
     ├── StorageError (6)          NoSpace, WriteFailed, ReadFailed, ReadOnly
     ├── FormatTooNew (7)
     └── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
-                                  Purged, NoFTS5
+                                  Purged, GivenUp, NoFTS5
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 
@@ -28,6 +29,14 @@ class SessionstoreError(Exception):
         self.fields = fields
         template = (type(self).__doc__ or "{reason}").splitlines()[0]
         super().__init__(template.format(**fields))
+
+    def __reduce__(self) -> tuple[Callable[..., SessionstoreError], tuple[Any, ...]]:
+        """Errors cross the borders of processes whole."""
+        return _again, (type(self), self.fields)
+
+
+def _again(kind: type[SessionstoreError], fields: dict[str, Any]) -> SessionstoreError:
+    return kind(**fields)
 
 
 class UsageError(SessionstoreError):
@@ -144,6 +153,10 @@ class SourceChanged(ForeignError):
 
 class Purged(ForeignError):
     """{path} holds only sessions that were purged; it was left alone"""
+
+
+class GivenUp(ForeignError):
+    """the bytes {path} had then were given up by `gc --superseded-originals` on {time}; later ones are kept"""
 
 
 class VerificationFailed(ForeignError):

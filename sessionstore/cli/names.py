@@ -36,7 +36,10 @@ def find_revision(store: Store, name: str, revision: str | None = None) -> dict[
             name, revision = start, tail
     key = find_key(store, name)
     if revision is None:
-        return store.heads(key)[0]
+        heads = store.heads(key)
+        if not heads:
+            raise errors.NotFound(name=name)
+        return heads[0]
     matching = [found for found in store.revisions_of(key) if layout.split_name(found["_name"])[1].startswith(revision)]
     if not matching:
         raise errors.NotFound(name=f"{key}@{revision}")

@@ -431,6 +431,8 @@ class Importer:
     """Raised whenever the same bytes would give other messages; re-imports then name their parent."""
     title: ClassVar[str]
     """What people call the program."""
+    versions: ClassVar[str] = ""
+    """Which versions and variants of the format are read, in a few words."""
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     """Lower-case endings of the file names worth looking into."""
     scoped: ClassVar[bool] = False

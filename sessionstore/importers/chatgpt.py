@@ -57,6 +57,7 @@ class ChatGpt(Importer):
 
     source: ClassVar[str] = "chatgpt"
     title: ClassVar[str] = "ChatGPT data export"
+    versions: ClassVar[str] = "exports of 2023 to 2026: one file, numbered files, zip or folder; API captures"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".zip")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

@@ -48,6 +48,7 @@ class ClaudeAi(Importer):
 
     source: ClassVar[str] = "claude-ai"
     title: ClassVar[str] = "Claude.ai data export"
+    versions: ClassVar[str] = "exports of 2023 to 2026, zip or list; API captures with branches"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".zip")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

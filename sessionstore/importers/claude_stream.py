@@ -48,6 +48,7 @@ class ClaudeStream(Importer):
 
     source: ClassVar[str] = "claude-stream"
     title: ClassVar[str] = "Claude Code stream-json logs (mcp_coder)"
+    versions: ClassVar[str] = "`--output-format stream-json` of all versions"
     suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl")
     turns: ClassVar[bool] = True
 

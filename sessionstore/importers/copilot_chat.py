@@ -47,6 +47,7 @@ class CopilotChat(Importer):
 
     source: ClassVar[str] = "copilot-chat"
     title: ClassVar[str] = "VS Code Copilot Chat"
+    versions: ClassVar[str] = "chatSessions 1 to 3 as JSON, operation logs since 2026, exports"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl")
     by_line: ClassVar[bool] = False
     companions: ClassVar[tuple[str, ...]] = (_BESIDE,)

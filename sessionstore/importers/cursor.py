@@ -47,6 +47,7 @@ class Cursor(Importer):
 
     source: ClassVar[str] = "cursor"
     title: ClassVar[str] = "Cursor"
+    versions: ClassVar[str] = "three generations of state.vscdb"
     suffixes: ClassVar[tuple[str, ...]] = (".vscdb",)
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

@@ -35,6 +35,7 @@ class CursorAgent(Importer):
 
     source: ClassVar[str] = "cursor-agent"
     title: ClassVar[str] = "Cursor agent"
+    versions: ClassVar[str] = "agent transcripts of 2026, sub-agents"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
 
     def places(self, machine: Machine) -> Iterable[Place]:

@@ -41,6 +41,7 @@ class CursorChats(Importer):
 
     source: ClassVar[str] = "cursor-chats"
     title: ClassVar[str] = "Cursor agent's chats"
+    versions: ClassVar[str] = "store.db of the command line agent"
     suffixes: ClassVar[tuple[str, ...]] = (".db",)
     by_line: ClassVar[bool] = False
     companions: ClassVar[tuple[str, ...]] = (_BESIDE,)

@@ -38,6 +38,7 @@ class GeminiCli(Importer):
 
     source: ClassVar[str] = SOURCE
     title: ClassVar[str] = "Gemini CLI"
+    versions: ClassVar[str] = "JSON documents to 0.38, JSONL logs since"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".json")
     companions: ClassVar[tuple[str, ...]] = (ROOT,)
 

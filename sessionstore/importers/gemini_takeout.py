@@ -47,6 +47,7 @@ class GeminiTakeout(Importer):
 
     source: ClassVar[str] = "gemini-takeout"
     title: ClassVar[str] = "Gemini Apps in Google Takeout"
+    versions: ClassVar[str] = "MyActivity as JSON or HTML, in any language, alone or zipped"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".html", ".zip")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

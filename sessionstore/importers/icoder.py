@@ -42,6 +42,7 @@ class Icoder(Importer):
 
     source: ClassVar[str] = "icoder"
     title: ClassVar[str] = "icoder event logs (mcp_coder)"
+    versions: ClassVar[str] = "all event logs"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     scoped: ClassVar[bool] = True
 

@@ -28,6 +28,7 @@ class IFlow(ClaudeCode):
 
     source: ClassVar[str] = "iflow"
     title: ClassVar[str] = "iFlow CLI"
+    versions: ClassVar[str] = "session logs of 2025 and 2026"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
 
     def places(self, machine: Machine) -> Iterable[Place]:

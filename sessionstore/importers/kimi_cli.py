@@ -62,6 +62,7 @@ class KimiCli(Importer):
 
     source: ClassVar[str] = "kimi-cli"
     title: ClassVar[str] = "Kimi CLI"
+    versions: ClassVar[str] = "all layouts from September 2025, wire protocol 1.1 to 1.10"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     by_line: ClassVar[bool] = False
     leads: ClassVar[tuple[str, ...]] = ("context.jsonl", "wire.jsonl")

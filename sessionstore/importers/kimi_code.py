@@ -56,6 +56,7 @@ class KimiCode(Importer):
 
     source: ClassVar[str] = "kimi-code"
     title: ClassVar[str] = "Kimi Code"
+    versions: ClassVar[str] = "wire protocols 1.0 to 1.5, sessions taken over from kimi-cli"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl")
     by_line: ClassVar[bool] = False
     leads: ClassVar[tuple[str, ...]] = ("state.json",)

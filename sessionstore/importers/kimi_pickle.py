@@ -50,6 +50,7 @@ class KimiPickle(Importer):
 
     source: ClassVar[str] = "kimi-pickle"
     title: ClassVar[str] = "kimi-cli of gmargetis"
+    versions: ClassVar[str] = "pickle protocols 0 to 5"
     suffixes: ClassVar[tuple[str, ...]] = (".pkl",)
     scoped: ClassVar[bool] = True
     window: ClassVar[int | None] = WINDOW

@@ -86,6 +86,8 @@ class Database:
     def __init__(self, path: str, *, immutable: bool = False) -> None:
         """Open the copy at `path`; `immutable` when it is the user's own file, of which only the layout is looked at.
         Raises `Unparsable`."""
+        if not immutable and _is_cut_off(path):
+            raise Unparsable("damaged database (cut off)")
         mode = "mode=ro&immutable=1" if immutable else "mode=rw"
         try:
             self._connection = sqlite3.connect(f"file:{pathname2url(path)}?{mode}", uri=True, check_same_thread=False)
@@ -154,6 +156,17 @@ class Database:
                 yield from cursor
         except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeDecodeError) as error:
             raise Unparsable(f"damaged database ({error})") from None
+
+
+def _is_cut_off(path: str) -> bool:
+    """Whether a database is shorter than its header says: SQLite itself would read what is missing as empty rows."""
+    with open(path, "rb") as file:
+        head = file.read(100)
+        size = file.seek(0, 2)
+    if not head.startswith(SQLITE) or len(head) < 100 or head[24:28] != head[92:96]:
+        return False
+    page = int.from_bytes(head[16:18], "big")
+    return (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big") > size
 
 
 def _text(raw: bytes) -> str:

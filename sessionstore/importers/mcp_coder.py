@@ -50,6 +50,7 @@ class McpCoder(Importer):
 
     source: ClassVar[str] = "mcp-coder"
     title: ClassVar[str] = "Stored answers of mcp_coder"
+    versions: ClassVar[str] = "R0a, R0b, R1, S1, P1, MLflow artifacts"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     by_line: ClassVar[bool] = False
     turns: ClassVar[bool] = True

@@ -46,6 +46,7 @@ class McpCoderLangchain(Importer):
 
     source: ClassVar[str] = "mcp-coder-langchain"
     title: ClassVar[str] = "LangChain histories of mcp_coder"
+    versions: ClassVar[str] = "G1, both shapes"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     scoped: ClassVar[bool] = True
     by_line: ClassVar[bool] = False

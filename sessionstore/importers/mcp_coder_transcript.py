@@ -34,6 +34,7 @@ class McpCoderTranscript(Importer):
 
     source: ClassVar[str] = "mcp-coder-transcript"
     title: ClassVar[str] = "Workflow transcripts of mcp_coder"
+    versions: ClassVar[str] = "P1 as Markdown"
     suffixes: ClassVar[tuple[str, ...]] = (".md",)
     by_line: ClassVar[bool] = False
 

@@ -39,6 +39,7 @@ class QwenCode(Importer):
 
     source: ClassVar[str] = "qwen-code"
     title: ClassVar[str] = "Qwen Code"
+    versions: ClassVar[str] = "session logs of 2025 and 2026"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
 
     def places(self, machine: Machine) -> Iterable[Place]:

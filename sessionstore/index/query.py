@@ -103,7 +103,7 @@ def _dated(name: str, value: str, now: datetime | None) -> Condition:
     except ValueError as error:
         raise errors.UsageError(reason=str(error)) from None
     if name == "before":
-        return Condition("s.sorted_at < ?", (first,), 0)
+        return Condition("(s.sorted_at <> '' AND s.sorted_at < ?)", (first,), 0)
     if name == "after":
         return Condition("s.sorted_at >= ?", (first,), 0)
     return Condition("s.sorted_at >= ? AND s.sorted_at < ?", (first, last), 0)
