@@ -41,3 +41,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own(archive: Path, tmp_path: Path) -> Path:
     """A store to write to."""
     return Path(shutil.copytree(archive, tmp_path / "store", symlinks=True))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """The program where nothing is yet."""
+    (tmp_path / "home" / "work").mkdir(parents=True)
+    return Program(tmp_path / "home", tmp_path / "home" / "work", tmp_path / "none")

@@ -41,12 +41,12 @@ def answer(store: Path, name: str, /, *toolsets: str, **arguments: Any) -> dict[
 
 
 def test_a_search_gives_sessions_with_their_best_messages(archive: Path) -> None:
-    found = answer(archive, "search_sessions", query="rounding role:user")
+    found = answer(archive, "search_sessions", query="tax_for role:user picture")
     (session,) = found["sessions"]
     assert session["key"] == TAX
     assert session["project"] == "tinyshop"
     assert {hit["role"] for hit in session["hits"]} == {"user"}
-    assert "rounding" in session["hits"][0]["snippet"]
+    assert "picture" in session["hits"][0]["snippet"]
     assert found["notice"] == UNTRUSTED
     assert "next_offset" not in found
 
