@@ -27,7 +27,7 @@ def append(
 ) -> dict[str, Any]:
     """Append messages (each with role, text and perhaps model) to a session, or to a new one of source `native` when
     there is no name. They get the present time, for now is when they are told. Durable when it returns key, revision,
-    messages (how many the session has) and the new ids. Raises `NotFound`, `Ambiguous`, `UsageError`."""
+    messages (how many the session has now) and the new ids. Raises `NotFound`, `Ambiguous`, `UsageError`."""
     if not said:
         raise errors.UsageError(reason="there is no message to append")
     store = archive.store
@@ -47,11 +47,10 @@ def append(
     else:
         revision = store.append(key, made, fields)
     _refresh(archive)
-    stored = store.load_revision(revision)
     return {
         "key": key,
         "revision": layout.split_name(revision)[1],
-        "messages": stored["counts"]["messages"],
+        "messages": store.heads(key)[0]["counts"]["messages"],
         "ids": [one["id"] for one in made],
     }
 

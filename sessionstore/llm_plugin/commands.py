@@ -66,8 +66,10 @@ def continue_session(session: str, prompt: str | None, model_id: str | None, sto
     try:
         model = llm.get_model(model_id)
         history = _history(session, store, model, given["last"], given["tool_parts"])
-    except (SessionstoreError, llm.UnknownModelError) as error:
-        raise click.ClickException(str(error).strip("'\"")) from error
+    except llm.UnknownModelError as error:
+        raise click.ClickException(str(error.args[0])) from error
+    except SessionstoreError as error:
+        raise click.ClickException(str(error)) from error
     _ask(model, prompt, history, **given)
 
 

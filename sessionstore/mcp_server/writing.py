@@ -15,7 +15,7 @@ from sessionstore.mcp_server.models import Annotated as Notes
 from sessionstore.mcp_server.models import Appended
 from sessionstore.mcp_server.reading import Session
 
-Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=50)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
 ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 SETS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
@@ -41,7 +41,7 @@ def _tools(desk: Desk) -> Any:
     archive = desk.archive
 
     async def append_messages(
-        messages: Annotated[list[NewMessage], Field(min_length=1, max_length=200)],
+        messages: Annotated[list[NewMessage], Field(min_length=1, max_length=200, description="In their order")],
         ctx: Context,
         session: Annotated[
             str | None,
@@ -62,9 +62,9 @@ def _tools(desk: Desk) -> Any:
     async def annotate_session(
         session: Session,
         title: Annotated[str | None, Field(max_length=500, description='A title; "" takes it back')] = None,
-        add_tags: Tags = [],  # noqa: B006
-        remove_tags: Tags = [],  # noqa: B006
-        star: bool | None = None,
+        add_tags: Annotated[list[Tag], Field(max_length=50, description="Tags to add")] = [],  # noqa: B006
+        remove_tags: Annotated[list[Tag], Field(max_length=50, description="Tags to take away")] = [],  # noqa: B006
+        star: Annotated[bool | None, Field(description="Whether it has a star")] = None,
         archived: Annotated[bool | None, Field(description="Archived sessions are left out of lists")] = None,
     ) -> Notes:
         """Set a session's title, tags, star or archived mark. What is not given stays as it is; the session itself is
