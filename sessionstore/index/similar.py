@@ -24,8 +24,9 @@ from sessionstore.index.terms import fold
 _WORD = re.compile(r"[^\W\d_][^\W_]{2,30}")
 _READ, _CHARACTERS = 1000, 400_000
 """So many messages and characters of a session are read for its words."""
-_CANDIDATES, _TELLING = 200, 40
-"""So many of the most frequent words are looked up, and so many of those that tell most are compared."""
+_CANDIDATES, _MORE, _TELLING = 200, 800, 40
+"""So many of the most frequent words are looked up, more of them when most are common, and so many of those that tell
+most are compared."""
 _COMMON = 5000
 """A word in so many messages tells nothing."""
 _FILLING = frozenset(
@@ -114,8 +115,10 @@ def _compare(
 ) -> Similar:
     (total,) = connection.execute("SELECT count(*) FROM sessions").fetchone()
     known: list[tuple[float, str, set[int]]] = []
-    for (word, expression), times in words.most_common(_CANDIDATES):
+    for looked_up, ((word, expression), times) in enumerate(words.most_common(_MORE)):
         check()
+        if looked_up >= _CANDIDATES and len(known) >= _TELLING:
+            break
         sessions = _sessions_with(connection, expression)
         if sessions is not None and len(sessions) <= max(total / 2, 3):
             weight = (1 + math.log(times)) * math.log((total + 1) / max(len(sessions), 1))
