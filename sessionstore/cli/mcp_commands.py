@@ -33,7 +33,7 @@ PORT = 8642
 )
 @click.option(
     "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="A file whose first line is a token that requests must carry, with --http.",
 )
 @click.option(
@@ -94,7 +94,7 @@ def _token(path: Path | None) -> str | None:
     """The token, or None when none is asked for."""
     if path is None:
         return None
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.expanduser().read_text(encoding="utf-8", errors="replace").splitlines()
     return lines[0].strip() if lines else ""
 
 

@@ -290,6 +290,7 @@ def test_the_program_says_in_one_line_what_stops_it(program: Program, archive: P
     says(program("mcp"), 2, "no store at")
     program.store = archive
     says(program("mcp", "--http", "--host", "0.0.0.0"), 2, "reachable from other machines; give a token")
+    says(program("mcp", "--http", "--token-file", tmp_path / "nothing"), 6, "nothing")
     (tmp_path / "token").write_text("short")
     says(program("mcp", "--http", "--token-file", tmp_path / "token"), 2, "a token is one line of 16 or more")
     (tmp_path / "token").write_text(TOKEN)
