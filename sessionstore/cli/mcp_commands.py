@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,7 +76,8 @@ def mcp_command(
         _serve_http(server, host, port, hosts, token)
         return
     if sys.stdin.isatty():
-        note("waiting for a client on stdin; `sessionstore mcp --install` prints what clients need. Ctrl-D ends")
+        note("waiting for a client on stdin; `sessionstore mcp --install` prints what clients need. Ctrl-C ends")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the thread that waits for stdin would hold up anything gentler
     server.run("stdio")
 
 
@@ -94,7 +96,10 @@ def _token(path: Path | None) -> str | None:
     """The token, or None when none is asked for."""
     if path is None:
         return None
-    lines = path.expanduser().read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise errors.ReadFailed(path=path, reason=(error.strerror or str(error)).lower()) from None
     return lines[0].strip() if lines else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -191,7 +192,7 @@ def test_whatever_comes_on_stdin_stdout_holds_messages_only_and_the_server_goes_
         process.stdin.write(sent)
         process.stdin.flush()
         answers = {}
-        while 99 not in answers:
+        while not {5, 6, 7, 9, 10, 11, 99} <= answers.keys():
             answer = json.loads(process.stdout.readline())
             answers[answer.get("id")] = answer
         assert answers[99]["result"]["structuredContent"]["sessions"]
@@ -290,7 +291,7 @@ def test_the_program_says_in_one_line_what_stops_it(program: Program, archive: P
     says(program("mcp"), 2, "no store at")
     program.store = archive
     says(program("mcp", "--http", "--host", "0.0.0.0"), 2, "reachable from other machines; give a token")
-    says(program("mcp", "--http", "--token-file", tmp_path / "nothing"), 6, "nothing")
+    says(program("mcp", "--http", "--token-file", tmp_path / "nothing"), 6, "cannot read")
     (tmp_path / "token").write_text("short")
     says(program("mcp", "--http", "--token-file", tmp_path / "token"), 2, "a token is one line of 16 or more")
     (tmp_path / "token").write_text(TOKEN)
@@ -301,6 +302,36 @@ def test_the_program_says_in_one_line_what_stops_it(program: Program, archive: P
     with http(archive) as (url, _):
         port = url.rpartition(":")[2].partition("/")[0]
         says(program("mcp", "--http", "--port", port), 2, f"cannot listen on 127.0.0.1 port {port}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@each_transport
+def test_ctrl_c_ends_it_at_once_and_silently(archive: Path, transport: str) -> None:
+    import pty
+
+    controlling, terminal = pty.openpty()
+    options = ["--http", "--port", "0"] if transport == "http" else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sessionstore", "mcp", "--store", str(archive), *options],
+        env=environment(),
+        stdin=terminal,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert b"Ctrl-C ends" in process.stderr.readline()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+        assert (out, err) == (b"", b"")
+        assert process.returncode == (0 if transport == "http" else -signal.SIGINT)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controlling)
+        os.close(terminal)
 
 
 def test_without_the_sdk_the_program_says_how_to_get_it(program: Program, archive: Path, tmp_path: Path) -> None:
