@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -50,5 +51,7 @@ def _told(deed: Callable[[], T]) -> T:
         raise ToolError(str(error)) from error
     except OSError as error:
         raise ToolError(str(fsio.failure(error, error.filename or "a file"))) from error
+    except sqlite3.Error as error:
+        raise ToolError(f"the index cannot be read ({error}); run `sessionstore index rebuild`") from error
     except RecursionError as error:
         raise ToolError("the session is nested too deeply to be read") from error

@@ -14,6 +14,8 @@ from sessionstore import errors
 PATH = "/mcp"
 BODY = 1 << 20
 """Bytes of a request, at most."""
+CONNECTIONS = 200
+"""At once, at most; further ones are told to come later."""
 TOKEN = 16
 """Characters of a token, at least."""
 
@@ -27,7 +29,7 @@ class Guard:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer 401 to any request without the token."""
-        if scope["type"] != "http" or self._fits(scope["headers"]):
+        if scope["type"] == "lifespan" or self._fits(scope["headers"]):
             await self._app(scope, receive, send)
             return
         headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
@@ -94,12 +96,20 @@ def serve(
     app: Any = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=BODY,
-        max_sessions=200,
+        max_sessions=CONNECTIONS,
         transport_security=TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins),
     )
     if token is not None:
         app = Guard(app, token)
-    config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=2,
+        ws="none",
+    )
     name, port = listener.getsockname()[:2]
     ready(f"http://{f'[{name}]' if ':' in name else name}:{port}{PATH}")
     anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listener]))

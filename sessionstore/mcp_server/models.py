@@ -212,7 +212,7 @@ class Appended(Result):
     ids: list[str] = Field(description="The ids of the new messages")
 
 
-class Annotated(Result):
+class Notes(Result):
     """The notes that hold now."""
 
     key: str

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sessionstore.archive import writing
 from sessionstore.mcp_server.desk import Desk
-from sessionstore.mcp_server.models import Annotated as Notes
-from sessionstore.mcp_server.models import Appended
+from sessionstore.mcp_server.models import Appended, Notes
 from sessionstore.mcp_server.reading import Session
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
