@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sessionstore import canonical, errors, fsio, layout
+from sessionstore import __version__, canonical, errors, fsio, layout
 
 Line = dict[str, Any]
 
@@ -80,11 +80,13 @@ class Batch:
     def take(self, line: Line) -> None:
         """Add one line."""
         kind = line["t"]
-        if "path_bytes" in line:
-            line["path"] = os.fsdecode(bytes.fromhex(line["path_bytes"]))
+        for one in files_of(line):
+            if "path_bytes" in one:
+                one["path"] = os.fsdecode(bytes.fromhex(one["path_bytes"]))
         if kind == "source":
             _check_source(line)
             self.sources[line["n"]] = line
+            self.end = None  # a journal of live imports goes on after the end of a pass
         elif kind == "commit":
             self.committed.update(line["n"])
         elif kind == "withdrawn":
@@ -184,8 +186,15 @@ def _check_source(line: Line) -> None:
     _ = [(session["key"], session["revision"]) for session in line["sessions"]]
 
 
+def begin_line(batch: str, request: Line, time: str | None = None) -> Line:
+    """The first line of a journal: what was asked, when, by which version of the program."""
+    return {"t": "begin", "v": 1, "batch": batch, "time": time or now(), "request": request, "program": __version__}
+
+
 def _with_exact_path(line: Line) -> Line:
     """A line as it is written: a path that is not text is kept as bytes beside its readable form."""
+    if "companions" in line:
+        line = {**line, "companions": [_with_exact_path(companion) for companion in line["companions"]]}
     path = line.get("path")
     if path is None or canonical.clean_text(path) == path:
         return line

@@ -24,10 +24,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessionstore import __version__, canonical, checks, errors, fsio, layout, notes, objects
+from sessionstore import canonical, checks, errors, fsio, layout, notes, objects
 from sessionstore.closure import NAMES, Reference, kept_originals, objects_of, objects_of_original
 from sessionstore.gc import sweep_temp
-from sessionstore.journal import Journals, Line, now
+from sessionstore.journal import Journals, Line, begin_line, now
 from sessionstore.store import Store, parse_document
 
 
@@ -274,7 +274,7 @@ def _tell(store: Store, key: str) -> str:
     """Write the journal of the purge; returns the name of its batch."""
     journals, time = Journals(store.root), now()
     batch = journals.new_id()
-    begin = {"t": "begin", "v": 1, "batch": batch, "time": time, "request": {"purge": key}, "program": __version__}
+    begin = begin_line(batch, {"purge": key}, time)
     lines = [{"t": "purged", "key": key, "time": time}, {"t": "end", "time": time}]
     journals.append(batch, lines, begin=begin)
     return batch

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, Protocol
-from urllib.request import pathname2url
 
 from sessionstore.importers.parsing import Flags, Unparsable, parse
 
@@ -67,6 +66,8 @@ class Bytes(Protocol):
 def copied(source: Bytes, directory: str | None = None) -> Iterator[str]:
     """The path of a private copy of a source's bytes, and beside it of its write-ahead log; both are gone afterwards.
     The copy lies in `directory`, else where temporary files lie."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=directory, ignore_cleanup_errors=True) as place:
         path = f"{place}/copy"
         with open(path, "xb") as file:
@@ -90,7 +91,7 @@ class Database:
             raise Unparsable("damaged database (cut off)")
         mode = "mode=ro&immutable=1" if immutable else "mode=rw"
         try:
-            self._connection = sqlite3.connect(f"file:{pathname2url(path)}?{mode}", uri=True, check_same_thread=False)
+            self._connection = sqlite3.connect(f"{PurePath(path).as_uri()}?{mode}", uri=True, check_same_thread=False)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
             self._connection.text_factory = _text

@@ -18,6 +18,7 @@ from sessionstore.journal import Batch, Line
 from sessionstore.migrate import bundles, reading
 from sessionstore.migrate.bundles import Bundles, Member
 from sessionstore.migrate.reading import Stat
+from sessionstore.store import Store
 
 SKIPPED_DIRECTORIES = frozenset({".git", "node_modules", "__pycache__", ".venv"})
 
@@ -150,9 +151,21 @@ def known_sources(batches: Iterable[Batch]) -> dict[str, Line]:
         for line in batch.live:
             known[line["path"]] = line
         for line in batch.sources.values():
-            (taken_back if batch.undone else created).update(_created(line))
+            (taken_back if batch.undo else created).update(_created(line))
     void = taken_back - created
     return {path: line for path, line in known.items() if void.isdisjoint(_revisions(line))} if void else known
+
+
+def still_stored(store: Store, known: Mapping[str, Line]) -> dict[str, Line]:
+    """Of the sources that journals know, those whose sessions are all still there in some form. The others have to be
+    read again, however unchanged they are."""
+    there = {layout.split_name(name)[0] for name in store.revision_names()}
+
+    def stems(line: Line) -> set[str]:
+        sessions = (session for session in line["sessions"] if session["outcome"] != "purged")
+        return {layout.split_name(session["revision"])[0] for session in sessions}
+
+    return {path: line for path, line in known.items() if stems(line) <= there}
 
 
 def _created(line: Line) -> Iterator[str]:

@@ -89,9 +89,22 @@ def _by_time(messages: Iterable[Message]) -> dict[datetime, list[Message]]:
     blocks: dict[datetime, list[Message]] = {}
     time = NEVER
     for message in messages:
-        time = instant(message.get("time")) or time
+        time = _moment(message) or time
         blocks.setdefault(time, []).append(message)
     return blocks
+
+
+def _moment(message: Message) -> datetime | None:
+    """When a message was written, for putting messages in order only: a local time whose zone nobody knows counts as it
+    stands, because the sources of one session were written by one clock."""
+    if (found := instant(message.get("time"))) is not None:
+        return found
+    local = message.get("x", {}).get("time")
+    try:
+        found = datetime.fromisoformat(local["raw"])
+    except (TypeError, KeyError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def instant(time: Any) -> datetime | None:
@@ -105,7 +118,8 @@ def instant(time: Any) -> datetime | None:
 
 def _merged(ours: list[Message], theirs: list[Message]) -> list[Message]:
     """The messages of one time in two sources. When each has some that the other has not, no order is known: turns
-    stay whole, and their content decides."""
+    stay whole, and their content decides. One turn told in two ways is told twice, one way after the other."""
+    ours, theirs = sorted((ours, theirs), key=lambda part: list(map(_bare, part)))
     bare_ours, bare_theirs = list(map(_bare, ours)), list(map(_bare, theirs))
     if _contains(bare_ours, bare_theirs):
         return ours
@@ -118,7 +132,7 @@ def _merged(ours: list[Message], theirs: list[Message]) -> list[Message]:
         else:
             fresh.append(message)
     if bare_ours[0] == bare_theirs[0]:
-        return [ours[0], *sorted((*ours[1:], *fresh), key=_bare)]
+        return [*ours, *fresh]
     turns = sorted((*_turns(ours), *_turns(fresh)), key=lambda turn: (turn[0]["role"] != "system", _bare(turn[0])))
     return [message for turn in turns for message in turn]
 

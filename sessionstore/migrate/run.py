@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sessionstore import __version__, canonical, errors, fsio, layout, locks
+from sessionstore import canonical, errors, fsio, locks
 from sessionstore.gc import sweep_temp
 from sessionstore.importers.base import Importer, Machine
-from sessionstore.journal import Batch, Journals, Line, now
+from sessionstore.journal import Batch, Journals, Line, begin_line, now
 from sessionstore.migrate import finding
 from sessionstore.migrate.commit import Change, Outcome
 from sessionstore.migrate.finding import Candidate
@@ -162,25 +162,15 @@ def _settle_all(store: Store, request: Request) -> Batch | None:
             for batch in undoing:
                 finish(store, batch)
     with store.exclusively("settling an interrupted migration", required=False):
-        for batch in (batch for batch in unfinished if not batch.undo):
+        for batch in (journals.read(batch.id) for batch in unfinished if not batch.undo):
+            if batch.state != "interrupted":
+                continue  # a watcher was in the middle of a pass and has finished it
             settle(store, batch)
             if batch.begin.get("request") == _asked(request):
                 resumed = batch
             else:
                 journals.append(batch.id, [{"t": "end", "time": now(), "interrupted": True}])
     return resumed
-
-
-def _still_stored(store: Store, known: Mapping[str, Line]) -> dict[str, Line]:
-    """Of the sources that journals know, those whose sessions are all still there in some form. The others have to be
-    read again, however unchanged they are."""
-    there = {layout.split_name(name)[0] for name in store.revision_names()}
-
-    def stems(line: Line) -> set[str]:
-        sessions = (session for session in line["sessions"] if session["outcome"] != "purged")
-        return {layout.split_name(session["revision"])[0] for session in sessions}
-
-    return {path: line for path, line in known.items() if stems(line) <= there}
 
 
 def _asked(request: Request) -> Line:
@@ -206,7 +196,7 @@ class _Run:
         self.resumed = resumed
         self.report = Report(dry_run=request.dry_run, resumed=resumed is not None)
         self.importers = chosen_importers(request.only)
-        self.known = _still_stored(store, finding.known_sources(batches))
+        self.known = finding.still_stored(store, finding.known_sources(batches))
         self.explicit = {os.path.realpath(path) for path in request.paths if os.path.isfile(path)}
         self.unchanged: list[Candidate] = []
 
@@ -219,8 +209,7 @@ class _Run:
             rehearse(files, self.importers, self.report, self.explicit)
             return self.report
         batch = self.resumed.id if self.resumed else self.journals.new_id()
-        begin = {"t": "begin", "v": 1, "batch": batch, "time": now(), "request": _asked(self.request)}
-        begin["program"] = __version__
+        begin = begin_line(batch, _asked(self.request))
         job = Job(self.store.root, begin, self.request.only, self._encode())
         died = False
         with closing(self._results(job, files)) as results:
