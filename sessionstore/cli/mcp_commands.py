@@ -69,9 +69,9 @@ def mcp_command(
     _require_sdk()
     store = app.store()
     from sessionstore.archive.asking import Archive
-    from sessionstore.mcp_server.server import make_server
+    from sessionstore.mcp_server.server import READ_ONLY, make_server
 
-    server = make_server(Archive(store, note), ("read", "resources", *(["write"] if write else [])))
+    server = make_server(Archive(store, note), (*READ_ONLY, *(["write"] if write else [])))
     if http:
         _serve_http(server, host, port, hosts, token)
         return

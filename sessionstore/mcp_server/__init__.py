@@ -4,6 +4,7 @@
     desk        running a question beside the protocol: cancellation, time limit, errors in one line
     reading     the tools that read
     writing     the tools that append and annotate
+    prompts     requests that a person can pick
     resources   sessions as resources session://…
     server      the server made of these; a further set of tools is one entry in its `TOOLSETS`
     http        the streamable HTTP transport: loopback, host check, token

@@ -19,14 +19,16 @@ GOLDEN = Path(__file__).parent / "golden" / "tools.json"
 
 
 def described(place: Path) -> dict[str, Any]:
-    """Tools, templates and instructions of a server with everything."""
+    """Tools, templates, prompts and instructions of a server with everything."""
 
     async def told() -> dict[str, Any]:
         server = make_server(Archive(Store.init(place), pytest.fail), TOOLSETS)
         async with Client(server) as client:
             tools = (await client.list_tools()).tools
             templates = (await client.list_resource_templates()).resource_templates
+            prompts = (await client.list_prompts()).prompts
             return {
+                "prompts": [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in prompts],
                 "instructions": client.instructions,
                 "templates": [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in templates],
                 "tools": [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in tools],

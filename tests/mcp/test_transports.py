@@ -155,6 +155,8 @@ HELLO = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
 }
+HUNG_UP = 0
+"""Instead of a status: the server has closed the connection in the middle of the request."""
 JUNK = [
     b"not json\n",
     b"{\n",
@@ -223,6 +225,9 @@ def ask(url: str, data: bytes = b"", **headers: str) -> tuple[int, str]:
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, refused.read().decode()
+    except urllib.error.URLError as refused:
+        assert isinstance(refused.reason, BrokenPipeError | ConnectionResetError)
+        return HUNG_UP, ""
 
 
 def test_only_known_names_of_the_machine_are_answered(archive: Path) -> None:
@@ -252,7 +257,7 @@ def test_malformed_requests_are_refused_and_the_server_goes_on(archive: Path) ->
         for junk in JUNK:
             status, _ = ask(url, junk)
             assert 200 <= status < 500, junk[:80]
-        assert ask(url, b"x" * (2 << 20))[0] == 413
+        assert ask(url, b"x" * (2 << 20))[0] in (413, HUNG_UP)
         assert ask(url, Content_Type="text/plain")[0] == 400
         assert ask(url.replace("/mcp", "/other"))[0] == 404
         assert ask(url)[0] == 200
