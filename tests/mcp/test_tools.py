@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 
-from sessionstore.archive import UNTRUSTED
+from sessionstore.archive import UNTRUSTED, writing
 from sessionstore.archive.asking import Archive
-from sessionstore.mcp_server.server import READ_ONLY, make_server
+from sessionstore.mcp_server.server import READ_ONLY, TOOLSETS, make_server
 from sessionstore.notes import notes_of
 from sessionstore.store import Store
 from tests.mcp.conftest import HOSTILE, LONG, MANY
@@ -288,3 +290,28 @@ def test_a_refused_write_changes_nothing(own: Path, name: str, arguments: dict[s
     before = store.revision_names(), store.note_names()
     assert words in error(call(own, name, "write", **arguments))
     assert (store.revision_names(), store.note_names()) == before
+
+
+def test_a_write_that_has_begun_is_finished_when_its_request_is_cancelled(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = writing.append
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        time.sleep(1)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(writing, "append", slow)
+
+    async def test() -> None:
+        async with Client(make_server(Archive(Store(own), pytest.fail), TOOLSETS)) as client:
+            with anyio.move_on_after(0.3) as scope:
+                said = {"messages": [{"role": "user", "text": "the quail"}], "session": "native:hostile"}
+                await client.call_tool("append_messages", said)
+            assert scope.cancel_called
+            found = await client.call_tool("read_session", {"session": "native:hostile", "start": -1})
+            while "the quail" not in found.content[0].text:
+                await anyio.sleep(0.1)
+                found = await client.call_tool("read_session", {"session": "native:hostile", "start": -1})
+
+    run(test)
