@@ -1,6 +1,7 @@
 """Asking a store on behalf of a model: every answer is plain data of bounded size.
 
     work        a question that can be stopped and has a time limit
+    current     the index, opened when it says what the store says
     asking      `Archive`: names, search, lists, figures, similar sessions
     transcript  reading a session page by page
     writing     appending messages, annotating

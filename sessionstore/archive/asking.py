@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from sessionstore import errors, layout
+from sessionstore.archive.current import INDEX, Tell, open_current
 from sessionstore.archive.work import Work
-from sessionstore.index import fresh, health
+from sessionstore.index import health
 from sessionstore.store import Store
 
 Answer = TypeVar("Answer")
 Revision = dict[str, Any]
-Tell = Callable[[str], None]
-INDEX = "index.sqlite"
-CATCH_UP = 500
-"""So many changed sessions are taken in before answering; more are said to be missing."""
 TITLE, LABEL, GROUPS = 200, 120, 15
 """Characters of a title, of any other name, and entries of a list of figures that an answer has at most."""
 _LEAST = 6
@@ -56,28 +53,7 @@ class Archive:
 
     def refresh(self) -> None:
         """Bring the index to the store's state. Large differences, and an index that cannot be written, are told."""
-        connection = health.open_for_reading(self.store, self.path)
-        try:
-            changes = fresh.behind(self.store, connection, self.path)
-        finally:
-            connection.close()
-        if not changes.empty:
-            self._catch_up(sum(map(len, changes)))
-
-    def _catch_up(self, changes: int) -> None:
-        from sessionstore.index.sync import sync
-        from sessionstore.index.writer import IndexWriter
-
-        if changes > CATCH_UP:
-            self.tell(
-                f"the index is {changes} changes behind the store; `sessionstore index sync` brings it up to date"
-            )
-            return
-        try:
-            with IndexWriter(self.path, self.store.id, timeout=0.5) as writer:
-                sync(self.store, writer)
-        except (errors.LockedError, errors.StorageError) as error:
-            self.tell(f"the index is {changes} changes behind the store ({error})")
+        open_current(self.store, self.tell).close()
 
     # -- names -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ import pytest
 
 from sessionstore import errors
 from sessionstore.archive import transcript, writing
-from sessionstore.archive.asking import CATCH_UP, Archive
+from sessionstore.archive.asking import Archive
+from sessionstore.archive.current import CATCH_UP
 from sessionstore.archive.work import Work
 from sessionstore.notes import set_note
 from sessionstore.store import Store
