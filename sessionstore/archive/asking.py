@@ -69,6 +69,8 @@ class Archive:
     def find_revision(self, name: str, work: Work | None = None) -> Revision:
         """The latest head of a session, or with ``NAME@REVISION`` the revision whose hash begins so.
         Raises `NotFound`, `Ambiguous`."""
+        if heads := self.store.heads(name):
+            return heads[0]
         start, _, wanted = name.rpartition("@")
         if not start or len(wanted) < _LEAST or set(wanted) - set("0123456789abcdef"):
             start, wanted = name, ""

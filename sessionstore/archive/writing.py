@@ -34,8 +34,8 @@ def append(
     if name is None:
         key, leaf = f"native:{layout.ulid().lower()}", None
     else:
-        head = archive.find_revision(name)
-        key, leaf = head["key"], head.get("active_leaf")
+        key = archive.find_key(name)
+        leaf = store.heads(key)[0].get("active_leaf")
         if title is not None:
             raise errors.UsageError(reason="a title belongs to a new session; annotate an old one instead")
     made = [_message(one, written_by) for one in said]

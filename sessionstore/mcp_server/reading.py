@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Literal
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
@@ -13,6 +14,7 @@ from sessionstore.archive import transcript
 from sessionstore.mcp_server.desk import Desk
 from sessionstore.mcp_server.models import MessageText, SearchResult, SessionList, SimilarSessions, Stats, Transcript
 
+Tool = Callable[..., Awaitable[Any]]
 Session = Annotated[
     str,
     Field(
@@ -46,7 +48,7 @@ def chosen(**filters: str | None) -> dict[str, str]:
     return {name: value for name, value in filters.items() if value}
 
 
-def _finding(desk: Desk):  # type: ignore[no-untyped-def]
+def _finding(desk: Desk) -> tuple[Tool, ...]:
     archive = desk.archive
 
     async def search_sessions(
@@ -116,7 +118,7 @@ def _finding(desk: Desk):  # type: ignore[no-untyped-def]
     return search_sessions, list_sessions, find_similar_sessions, session_stats
 
 
-def _reading(desk: Desk):  # type: ignore[no-untyped-def]
+def _reading(desk: Desk) -> tuple[Tool, ...]:
     archive = desk.archive
 
     async def read_session(

@@ -141,6 +141,8 @@ def test_a_session_is_named_by_key_id_beginning_or_revision(archive: Archive) ->
             archive.find_revision(name)
     with pytest.raises(errors.Ambiguous):
         archive.find_revision("native:")
+    archive.store.put("native:mail@abcdef", said("A key with a sign in it"))
+    assert archive.find_revision("native:mail@abcdef")["key"] == "native:mail@abcdef"
 
 
 def test_every_part_of_a_message_can_be_read(archive: Archive) -> None:
@@ -177,3 +179,20 @@ def test_two_programs_append_to_one_session_and_nothing_is_lost(archive: Archive
     (head,) = archive.store.heads("native:kernel")
     texts = [message["parts"][0]["content"] for message in archive.store.messages(head)]
     assert sorted(texts[2:]) == sorted(f"{name}{number}" for name in "abc" for number in range(10))
+
+
+def test_a_message_keeps_its_model_and_a_new_session_its_title(archive: Archive) -> None:
+    message = {"role": "assistant", "text": "Done.", "model": "echo-1"}
+    made = writing.append(archive, None, [message], written_by="test", title="A note")
+    (head,) = archive.store.heads(made["key"])
+    assert (head["title"], head["models"]) == ("A note", ["echo-1"])
+    with pytest.raises(errors.UsageError):
+        writing.append(archive, None, [], written_by="test")
+    with pytest.raises(errors.NotFound):
+        writing.append(archive, "native:nobody", [message], written_by="test")
+
+
+def test_names_are_completed(archive: Archive) -> None:
+    assert archive.complete("YEAST") == ["native:yeast-ja"]
+    assert len(archive.complete("native", most=3)) == 3
+    assert archive.complete("%") == []
