@@ -20,14 +20,23 @@ LAYERS = (
     {"importers", "exporters"},
     {"migrate"},
     {"index"},
+    {"archive"},
     {"watch"},
     {"manager"},
+    {"mcp_server"},
     {"cli"},
+    {"llm_plugin"},
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""
 
 PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"exporters", "canonical", "errors"}}
 """Formats know nothing of the store."""
+
+ON_DEMAND = {"mcp_server", "llm_plugin"}
+"""Packages that nothing else imports before they are used."""
+
+EXTRAS = {"mcp", "mcp_types", "llm"}
+"""What they need."""
 
 OPERATING_SYSTEM = {"fsync", "rename", "replace", "link", "unlink", "symlink", "rmdir", "mkdir", "truncate"}
 """Calls into `os` that change what is on disk: only `fsio` makes them."""
@@ -93,13 +102,23 @@ def test_only_the_command_line_reads_the_environment() -> None:
 
 def test_nothing_on_the_way_to_a_search_imports_pydantic_or_sqlite_utils() -> None:
     for path in modules():
-        if path.name in ("models.py",):
+        if path.name in ("models.py",) or unit(path) in ON_DEMAND:
             continue
         tree = ast.parse(path.read_text())
         for node in tree.body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {n.split(".")[0] for n in names} & {"pydantic", "sqlite_utils", "watchdog"}, path.name
+
+
+def test_what_needs_an_extra_is_imported_only_when_it_is_used() -> None:
+    for path in modules():
+        if unit(path) in ON_DEMAND:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {n.removeprefix("sessionstore.").split(".")[0] for n in names} & {*ON_DEMAND, *EXTRAS}, path.name
 
 
 def test_no_module_is_longer_than_a_few_screens() -> None:

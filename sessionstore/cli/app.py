@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "switch-model": ("session", "Let another model answer from now on."),
     "note": ("store", "Set a session's title, tags, star or archived mark."),
     "views": ("store", "Rebuild the browsable links under views/."),
+    "mcp": ("mcp", "Serve the store to models (MCP)."),
     "doctor": ("store", "Check that this machine and store are in order."),
 }
 
