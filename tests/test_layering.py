@@ -21,6 +21,7 @@ LAYERS = (
     {"migrate"},
     {"index"},
     {"watch"},
+    {"web"},
     {"cli"},
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""

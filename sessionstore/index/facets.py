@@ -144,5 +144,8 @@ def _models(value: str | None) -> list[str]:
         return []
     if not value.startswith("["):
         return [value]
-    found = orjson.loads(value)
-    return [model for model in found if isinstance(model, str)]
+    try:
+        found = orjson.loads(value)
+    except ValueError:  # a model that is called so
+        return [value]
+    return [model for model in found if isinstance(model, str)] if isinstance(found, list) else [value]

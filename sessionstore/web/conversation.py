@@ -18,8 +18,8 @@ from sessionstore.web.reading import Conversation
 from sessionstore.web.rendering import Place, message_html, usage_text
 from sessionstore.web.site import Site
 
-PAGE = 100
-"""Messages on a page."""
+PAGE, SMALLEST, LARGEST = 200, 10, 1000
+"""Messages on a page, and what `?size=` may make of it."""
 _BYTES_REMEMBERED = 48 << 20
 _RESUME = {
     "claude-code": "claude --resume {id}",
@@ -30,26 +30,28 @@ _RESUME = {
 
 
 class Span(NamedTuple):
-    """Messages from ordinal `start` up to `end`, and the page's number (from 1) among `pages`."""
+    """Messages from ordinal `start` up to `end`, and the page's number (from 1) among `pages` of `size` messages."""
 
     start: int
     end: int
     page: int
     pages: int
+    size: int
 
 
 def span(count: int, asked: Mapping[str, str], at: int | None) -> Span:
     """The messages of the page that `asked` for: by number, or as the one that holds message `at`."""
-    pages = max(1, -(-count // PAGE))
+    size = min(LARGEST, max(SMALLEST, int(asked["size"][:5]))) if asked.get("size", "").isdecimal() else PAGE
+    pages = max(1, -(-count // size))
     page = 1
     if at is not None:
-        page = at // PAGE + 1
+        page = at // size + 1
     elif asked.get("page") == "last":
         page = pages
     elif asked.get("page", "").isdecimal():
         page = int(asked["page"][:9])
     page = min(max(page, 1), pages)
-    return Span((page - 1) * PAGE, min(count, page * PAGE), page, pages)
+    return Span((page - 1) * size, min(count, page * size), page, pages, size)
 
 
 def context(site: Site, found: Conversation, asked: Mapping[str, str], address: Callable[[str], str]) -> dict[str, Any]:
@@ -67,9 +69,10 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
         "span": shown,
         "at": at,
         "links": _page_links(shown),
-        "query": f"head={found.sha[:12]}&" if found.sha != reading._sha(found.heads[0]) else "",
+        "query": _query(found, shown),
+        "newest": found.sha == reading.sha(found.heads[0]),
         "turns": [
-            {"seq": seq, "text": text, "here": shown.start <= seq < shown.end, "page": seq // PAGE + 1}
+            {"seq": seq, "text": text, "here": shown.start <= seq < shown.end}
             for seq, text in turns
         ],
         "heads": _heads(found) if len(found.heads) > 1 else [],
@@ -81,6 +84,12 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
         "originals": found.revision.get("originals") or [] if site.store else [],
         "indexed_only": site.store is None,
     }
+
+
+def _query(found: Conversation, shown: Span) -> str:
+    """What the addresses of the other pages have in common: an older head, another size."""
+    head = "" if found.sha == reading.sha(found.heads[0]) else f"head={found.sha[:12]}&"
+    return head + ("" if shown.size == PAGE else f"size={shown.size}&")
 
 
 def _asked_place(site: Site, found: Conversation, asked: Mapping[str, str]) -> int | None:
@@ -103,7 +112,7 @@ def _page_links(shown: Span) -> list[int | None]:
 def _heads(found: Conversation) -> list[dict[str, Any]]:
     return [
         {
-            "sha": reading._sha(head)[:12],
+            "sha": reading.sha(head)[:12],
             "messages": head["counts"]["messages"],
             "updated_at": head.get("updated_at"),
             "here": head is found.revision,

@@ -49,7 +49,7 @@ class Conversation(NamedTuple):
     @property
     def sha(self) -> str:
         """The hash in the revision's name."""
-        return layout.split_name(self.revision["_name"])[1]
+        return sha(self.revision)
 
 
 def find(site: Site, name: str, head: str = "") -> Conversation:
@@ -63,13 +63,14 @@ def find(site: Site, name: str, head: str = "") -> Conversation:
         heads = [_from_index(row) for row in rows]
     if not heads:
         raise errors.NotFound(name=name)
-    chosen = next((one for one in heads if head and _sha(one).startswith(head)), heads[0])
+    chosen = next((one for one in heads if head and sha(one).startswith(head)), heads[0])
     row = next((row for row in rows if row["revision"] == chosen["_name"]), rows[0] if rows else {})
     said = notes.notes_of(site.store, chosen["key"]) if site.store else {"title": row.get("title")}
     return Conversation(chosen, row, heads, said, row.get("number"))
 
 
-def _sha(revision: dict[str, Any]) -> str:
+def sha(revision: dict[str, Any]) -> str:
+    """The hash in a revision's name."""
     return layout.split_name(revision["_name"])[1]
 
 

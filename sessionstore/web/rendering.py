@@ -45,7 +45,8 @@ def message_html(message: dict[str, Any], number: int, place: Place) -> str:
     if kind in FOLDED or off or role == "system":
         told = "on another branch" if off else _KINDS.get(str(kind), "instructions")
         body = f"<details><summary>{escape(told)}: {escape(_preview(message))}</summary>{body}</details>"
-    classes = " ".join(["message", *([f"role-{role}"] if role in _ROLES else []), *(["off-path"] if off else [])])
+    marks = [f"role-{role}"] if role in _ROLES else []
+    classes = " ".join(["message", *marks, *(["off-path"] if off else []), *(["slim"] if kind == "meta" else [])])
     return (
         f'<article class="{classes}" id="m-{number}" tabindex="-1" aria-labelledby="h-{number}">\n'
         f"{_head(message, number, role, kind, place)}\n{body or EMPTY}\n</article>\n"
@@ -98,7 +99,9 @@ def _preview(message: dict[str, Any]) -> str:
     """The beginning of what a message says, on one line."""
     for part in message.get("parts") or ():
         if isinstance(part, dict):
-            text = part.get("content") or part.get("name") or response_text(part.get("response"))[:400]
+            record = part.get("record")
+            named = record.get("type") if isinstance(record, dict) else part.get("name")
+            text = part.get("content") or named or response_text(part.get("response"))[:400]
             if isinstance(text, str) and text.strip():
                 words = " ".join(text[:400].split())
                 return words if len(words) <= 100 else words[:99] + "…"

@@ -142,7 +142,7 @@ async def home_page(visit: Visit) -> Any:
 async def search_page(visit: Visit) -> Any:
     """Search."""
     found = await visit.site.ask(lambda connection: searching.context(connection, visit.asked, visit.address))
-    return _html(pages.render("search.html", {**visit.frame(), **found}), 400 if found["problem"] else 200)
+    return _html(pages.render("search.html", {**visit.frame(), **found}))
 
 
 async def conversation_page(request: Any, datasette: Any, send: Any) -> Any:
