@@ -71,10 +71,7 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
         "links": _page_links(shown),
         "query": _query(found, shown),
         "newest": found.sha == reading.sha(found.heads[0]),
-        "turns": [
-            {"seq": seq, "text": text, "here": shown.start <= seq < shown.end}
-            for seq, text in turns
-        ],
+        "turns": [{"seq": seq, "text": text, "here": shown.start <= seq < shown.end} for seq, text in turns],
         "heads": _heads(found) if len(found.heads) > 1 else [],
         "parent": {**parent, "address": address(parent["key"])} if parent.get("key") else None,
         "children": [{**child, "address": address(child["key"])} for child in children(site, found.key)],

@@ -48,7 +48,9 @@ class Nonces(Extension):
         return _SCRIPT.sub('<script nonce="{{ sessionstore_nonce() }}"', source)
 
 
-def wrapped(app: Callable[..., Any], active: Callable[[], bool], hosts: frozenset[str], base: str) -> Callable[..., Any]:
+def wrapped(
+    app: Callable[..., Any], active: Callable[[], bool], hosts: frozenset[str], base: str
+) -> Callable[..., Any]:
     """An ASGI application around `app` that guards it while `active`. Only requests for one of `hosts` are answered
     (any, when that is empty); the root of the site, below `base`, is the page of conversations."""
 

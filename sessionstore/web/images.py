@@ -33,7 +33,8 @@ def found_in(part: Any, depth: int = 0) -> Iterator[Image]:
         return
     if not isinstance(part, dict):
         return
-    source = part.get("source") if isinstance(part.get("source"), dict) else part
+    inner = part.get("source")
+    source = inner if isinstance(inner, dict) else part
     kind = str(source.get("mime_type") or source.get("media_type") or source.get("mimeType") or "")
     is_image = part.get("modality") == "image" or part.get("type") == "image" or kind.startswith("image/")
     name, data = source.get("object"), source.get("data")

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,8 @@ _TURNS = 2000
 """So many of a user's messages stand in a table of contents."""
 
 
-class Conversation(NamedTuple):
+@dataclass(frozen=True)
+class Conversation:
     """A session as it is shown: its revision (the head that was asked for), the facts that the index lists of it
     (empty when it has none), all heads (latest first), its notes, and the number of its row in the index."""
 
@@ -75,9 +77,9 @@ def sha(revision: dict[str, Any]) -> str:
 
 
 def _rows(connection: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
-    row = _ROW.fullmatch(name)
-    if row and not connection.execute("SELECT 1 FROM sessions WHERE key = ?", (name,)).fetchone():
-        found = connection.execute("SELECT key FROM sessions WHERE id = ?", (int(row[1]),)).fetchone()
+    numbered = _ROW.fullmatch(name)
+    if numbered and not connection.execute("SELECT 1 FROM sessions WHERE key = ?", (name,)).fetchone():
+        found = connection.execute("SELECT key FROM sessions WHERE id = ?", (int(numbered[1]),)).fetchone()
         name = found[0] if found else name
     rows = resolve(connection, name)
     if len({row["key"] for row in rows}) > 1:

@@ -40,10 +40,10 @@ def message_html(message: dict[str, Any], number: int, place: Place) -> str:
     except (AttributeError, TypeError, KeyError, ValueError, RecursionError):
         body = f'<p class="note">This message is not of the usual form.</p>{tools.call("", _tamed(message))}'
     role = str(message.get("role") or "unknown")
-    kind = message.get("kind")
+    kind = message["kind"] if isinstance(message.get("kind"), str) else None
     off = number in place.other_branch
     if kind in FOLDED or off or role == "system":
-        told = "on another branch" if off else _KINDS.get(str(kind), "instructions")
+        told = "on another branch" if off else _KINDS.get(kind or "", "instructions")
         body = f"<details><summary>{escape(told)}: {escape(_preview(message))}</summary>{body}</details>"
     marks = [f"role-{role}"] if role in _ROLES else []
     classes = " ".join(["message", *marks, *(["off-path"] if off else []), *(["slim"] if kind == "meta" else [])])
@@ -60,9 +60,9 @@ def _tamed(message: Any) -> Any:
     return {str(name)[:80]: str(value)[:2000] for name, value in message.items()} if isinstance(message, dict) else None
 
 
-def _head(message: dict[str, Any], number: int, role: str, kind: Any, place: Place) -> str:
+def _head(message: dict[str, Any], number: int, role: str, kind: str | None, place: Place) -> str:
     facts = []
-    if isinstance(kind, str):
+    if kind:
         facts.append(f'<span class="kind">{escape(_KINDS.get(kind, kind))}</span>')
     if isinstance(model := message.get("model"), str):
         facts.append(f'<span class="model">{escape(model[:80])}</span>')
@@ -116,9 +116,7 @@ def _parts(message: dict[str, Any], number: int, place: Place) -> Iterator[str]:
         for _ in shown:
             source = f"{place.address}/{number}/image/{count}"
             words = f"image {count + 1} of message {number + 1}"
-            yield (
-                f'<figure><a href="{source}"><img src="{source}" alt="{words}" loading="lazy"></a></figure>\n'
-            )
+            yield (f'<figure><a href="{source}"><img src="{source}" alt="{words}" loading="lazy"></a></figure>\n')
             count += 1
 
 
@@ -192,4 +190,3 @@ def _result(part: dict[str, Any], number: int, place: Place) -> str:
         f"<span>{escape(words)}</span></summary>{link}{tools.result(part.get('response'))}"
         f"{_rest(text, number, place)}</details>\n"
     )
-

@@ -179,9 +179,7 @@ async def _page_pieces(visit: Visit, shown: dict[str, Any]) -> AsyncIterator[str
     calls: conversation.Calls = {}
     for start in range(span.start, span.end, _TOGETHER):
         end = min(span.end, start + _TOGETHER)
-        made = await asyncio.to_thread(
-            conversation.pieces, visit.site, found, start, end, shown["address"], calls
-        )
+        made = await asyncio.to_thread(conversation.pieces, visit.site, found, start, end, shown["address"], calls)
         yield "".join(made)
     yield pages.render("conversation_foot.html", frame)
 

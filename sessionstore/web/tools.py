@@ -20,9 +20,28 @@ _COMPARED = 50_000
 """Longer texts are not compared line by line."""
 _DIFF = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ |@@ -\d|\*\*\* (?:Begin Patch|Update File))", re.MULTILINE)
 _LANGUAGES = {
-    **{"py": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "jsx": "jsx", "rs": "rust", "go": "go"},
-    **{"md": "markdown", "json": "json", "toml": "toml", "yaml": "yaml", "yml": "yaml", "sh": "bash", "html": "html"},
-    **{"css": "css", "sql": "sql", "c": "c", "h": "c", "cpp": "cpp", "java": "java", "rb": "ruby", "swift": "swift"},
+    "py": "python",
+    "js": "javascript",
+    "ts": "typescript",
+    "tsx": "tsx",
+    "jsx": "jsx",
+    "rs": "rust",
+    "go": "go",
+    "md": "markdown",
+    "json": "json",
+    "toml": "toml",
+    "yaml": "yaml",
+    "yml": "yaml",
+    "sh": "bash",
+    "html": "html",
+    "css": "css",
+    "sql": "sql",
+    "c": "c",
+    "h": "c",
+    "cpp": "cpp",
+    "java": "java",
+    "rb": "ruby",
+    "swift": "swift",
 }
 _SUMMARISED = ("description", "command", "cmd", "file_path", "path", "pattern", "query", "url", "prompt", "name")
 

@@ -37,7 +37,7 @@ def web(address: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chrome() -> Iterator[Any]:
     """A headless browser."""
     from playwright.sync_api import sync_playwright

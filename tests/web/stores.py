@@ -15,13 +15,16 @@ PNG = (
     "3H1pAAAAAElFTkSuQmCC"
 )
 """A picture in base64."""
-WORDS = "the store keeps every message of a session byte for byte and the index mirrors what stands in it".split()
+SENTENCE = "the store keeps every message of a session byte for byte and the index mirrors what stands in it"
+WORDS = SENTENCE.split()
 PYTHON = 'def greet(name: str) -> str:\n    """Say hello."""\n    return f"Hello, {name}!"  # politely'
 
 
 def stamp(number: int) -> str:
     """A time, `number` steps after the first."""
-    return f"2026-01-{1 + number // 5760 % 28:02d}T{number // 240 % 24:02d}:{number // 4 % 60:02d}:{number % 4 * 15:02d}Z"
+    return (
+        f"2026-01-{1 + number // 5760 % 28:02d}T{number // 240 % 24:02d}:{number // 4 % 60:02d}:{number % 4 * 15:02d}Z"
+    )
 
 
 def said(number: int, role: str, *parts: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -47,13 +50,19 @@ def agent_session(count: int) -> list[dict[str, Any]]:
         if n % 10 == 0:
             made.append(said(n, "user", text(f"Question {n}: {prose(20)}\n\nPlease look at `src/part_{n}.py`.")))
         elif n % 10 == 9:
-            answer = f"## Done\n\n{prose(40)}\n\n- **first** {prose(8)}\n- second {prose(8)}\n\n```python\n{PYTHON}\n```\n"
+            answer = (
+                f"## Done\n\n{prose(40)}\n\n- **first** {prose(8)}\n- second {prose(8)}\n\n```python\n{PYTHON}\n```\n"
+            )
             usage = {"input_tokens": 1200 + n, "output_tokens": 300, "cost_microusd": 1234}
             made.append(said(n, "assistant", text(answer), model="claude-sonnet-4-5", usage=usage))
         elif n % 2:
             call = {"type": "tool_call", "id": f"c{n}", "name": "Bash", "arguments": {"command": f"pytest -q {n}"}}
             if n % 4 == 3:
-                edit = {"file_path": f"/src/part_{n}.py", "old_string": PYTHON, "new_string": PYTHON.replace("Hello", "Hi")}
+                edit = {
+                    "file_path": f"/src/part_{n}.py",
+                    "old_string": PYTHON,
+                    "new_string": PYTHON.replace("Hello", "Hi"),
+                }
                 call = {"type": "tool_call", "id": f"c{n}", "name": "Edit", "arguments": edit}
             thought = {"type": "reasoning", "content": prose(30)}
             made.append(said(n, "assistant", thought, text(prose(25)), call, model="claude-sonnet-4-5"))
@@ -76,7 +85,7 @@ SCRIPTS = (
     "</article></main><h1>escaped</h1>",
     "<a href='vbscript:x'>x</a><form action='https://tracker.example'><input name=a></form>",
     "```html\n</code></pre><script>window.pwned = 1</script>\n```",
-    "````\"><img src=x onerror=window.pwned=1>\nx\n````",
+    '````"><img src=x onerror=window.pwned=1>\nx\n````',
     "| a | b |\n|---|---|\n| <script>window.pwned=1</script> | `</td><script>window.pwned=1</script>` |",
     "https://example.com/<script>window.pwned=1</script>",
     "\x00\x01\x02 \ufffe \u202e right to left \u2066 \ud83d broken",
@@ -105,7 +114,9 @@ def hostile_session() -> list[dict[str, Any]]:
     svg = {"type": "blob", "modality": "image", "mime_type": "image/svg+xml", "data": "PHN2Zz48L3N2Zz4="}
     fake = {"type": "blob", "modality": "image", "mime_type": "image/png", "data": "PHNjcmlwdD4="}
     made.append(said(n + 2, "user", svg, fake, {"type": "text", "content": {"not": "text"}}))
-    made.append(said(n + 3, "user", {"type": "tool_call", "id": "y", "name": "Edit", "arguments": {"edits": [1, None]}}))
+    made.append(
+        said(n + 3, "user", {"type": "tool_call", "id": "y", "name": "Edit", "arguments": {"edits": [1, None]}})
+    )
     return made
 
 
@@ -119,7 +130,9 @@ def picture_session() -> list[dict[str, Any]]:
 
 def fill(store: Store) -> None:
     """Put all of them into a store."""
-    store.put("native:agent", agent_session(1000), {"title": "A thousand messages", "project": "shop", "cwd": "/src/my shop"})
+    store.put(
+        "native:agent", agent_session(1000), {"title": "A thousand messages", "project": "shop", "cwd": "/src/my shop"}
+    )
     store.put("native:long", agent_session(10_000), {"title": "Ten thousand messages", "project": "shop"})
     store.put("native:hostile", hostile_session(), {"title": SCRIPTS[0] + SCRIPTS[7], "project": SCRIPTS[1]})
     store.put("native:pictures", picture_session(), {"title": "Pictures"})
