@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +15,9 @@ from sessionstore.cli.app import INDEX, App, command, note
 
 if TYPE_CHECKING:
     from sessionstore.store import Store
+
+CHECK_SECONDS = 2.0
+"""How often the index is compared with the store, which costs next to nothing while nothing changes."""
 
 
 @command("browse", example="sessionstore browse --open")
@@ -37,26 +43,66 @@ def browse_command(app: App, port: int, host: str, open_browser: bool, watching:
     store = app.store()
     with reader(store):
         pass
-    if watching:
-        _watch(app, store)
     made = server.Server(store, f"{store.root}/{INDEX}", host, port)
     if not made.loopback:
         note(f"warning: everybody who can reach {host} can read all conversations")
-    click.echo(made.address)
-    if open_browser:
-        click.launch(made.address)
-    made.run()
+    with _watched(app, store) if watching else _kept_current(store):
+        click.echo(made.address)
+        if open_browser:
+            click.launch(made.address)
+        made.run()
 
 
-def _watch(app: App, store: Store) -> None:
-    """Follow the store and the sources in a thread that ends with the program."""
+@contextmanager
+def _beside(work: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """Let `work` run in a thread meanwhile; `stop` makes it end."""
+    thread = threading.Thread(target=work, daemon=True, name="follow")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join(timeout=30)
+
+
+def _watched(app: App, store: Store) -> AbstractContextManager[None]:
+    """Follow the store and the sources meanwhile."""
     from sessionstore.cli.sink import IndexSink
     from sessionstore.watch import Watcher
 
-    def run() -> None:
+    watcher = Watcher(store, app.machine(), lambda: IndexSink(store), lambda *_: None)
+
+    def work() -> None:
         try:
-            Watcher(store, app.machine(), lambda: IndexSink(store), lambda *_: None).run()
+            watcher.run()
         except errors.SessionstoreError as error:
             note(f"not watching: {error}")
 
-    threading.Thread(target=run, daemon=True, name="watch").start()
+    return _beside(work, watcher.stop)
+
+
+def _kept_current(store: Store) -> AbstractContextManager[None]:
+    """Take into the index meanwhile what other programs put into the store."""
+    from sessionstore.index.fresh import behind
+    from sessionstore.index.health import open_for_reading
+    from sessionstore.index.sync import sync
+    from sessionstore.index.writer import IndexWriter
+
+    path, ending = f"{store.root}/{INDEX}", threading.Event()
+
+    def look() -> None:
+        connection = open_for_reading(store, path)
+        try:
+            changed = not behind(store, connection, path).empty
+        finally:
+            connection.close()
+        if changed:
+            with IndexWriter(path, store.id, timeout=0) as writer:
+                sync(store, writer)
+
+    def work() -> None:
+        while not ending.wait(CHECK_SECONDS):
+            with suppress(errors.SessionstoreError, sqlite3.Error):  # another process writes, the disk is full: later
+                look()
+
+    return _beside(work, ending.set)

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2.ext import Extension
 
@@ -48,18 +48,28 @@ class Nonces(Extension):
         return _SCRIPT.sub('<script nonce="{{ sessionstore_nonce() }}"', source)
 
 
-def wrapped(
-    app: Callable[..., Any], active: Callable[[], bool], hosts: frozenset[str], base: str
-) -> Callable[..., Any]:
-    """An ASGI application around `app` that guards it while `active`. Only requests for one of `hosts` are answered
-    (any, when that is empty); the root of the site, below `base`, is the page of conversations."""
+class Rules(NamedTuple):
+    """What a server holds to: the names it answers to (any, when there are none), the root of the site, and whether
+    it refuses everything that could change something."""
+
+    hosts: frozenset[str]
+    base: str
+    read_only: bool
+
+
+def wrapped(app: Callable[..., Any], active: Callable[[], bool], rules: Rules) -> Callable[..., Any]:
+    """An ASGI application around `app` that guards it while `active`; the root of the site is the page of
+    conversations."""
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or not active():
             await app(scope, receive, send)
             return
-        if hosts and _host(scope) not in hosts:
-            await _refuse(send)
+        if rules.hosts and _host(scope) not in rules.hosts:
+            await _refuse(send, 421, b"this server does not answer to that name\n")
+            return
+        if rules.read_only and scope["method"] not in ("GET", "HEAD"):
+            await _refuse(send, 405, b"nothing can be changed here\n")
             return
         nonce = secrets.token_urlsafe(16)
         _nonce.set(nonce)
@@ -69,8 +79,8 @@ def wrapped(
                 message = {**message, "headers": _headers(message.get("headers") or (), nonce)}
             await send(message)
 
-        if scope["path"] == base and scope["method"] in ("GET", "HEAD"):
-            path = f"{base}-/conversations"
+        if scope["path"] == rules.base and scope["method"] in ("GET", "HEAD"):
+            path = f"{rules.base}-/conversations"
             scope = {**scope, "path": path, "raw_path": path.encode()}
         await app(scope, receive, answer)
 
@@ -92,7 +102,7 @@ def _host(scope: Any) -> str:
     return value.partition("]")[0] + "]" if value.startswith("[") else value.partition(":")[0]
 
 
-async def _refuse(send: Any) -> None:
+async def _refuse(send: Any, status: int, words: bytes) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
-    await send({"type": "http.response.body", "body": b"this server does not answer to that name\n"})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words})

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from html import escape
 from typing import NamedTuple
 
-WIDTH, HEIGHT, FOOT = 720, 140, 22
+WIDTH, HEIGHT = 720, 140
 _MOST_BARS = 120
 
 
@@ -95,12 +95,9 @@ def svg(found: list[Bar], search: str) -> str:
             f' width="{max(1.0, width * 0.8):.1f}" height="{height:.1f}"/></a>'
         )
     pieces.append(f'<line class="axis" x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>')
-    for number, anchor in ((0, "start"), (len(found) - 1, "end"))[: 2 if len(found) > 1 else 1]:
-        place = 0 if anchor == "start" else WIDTH
-        pieces.append(
-            f'<text x="{place}" y="{HEIGHT + 16}" text-anchor="{anchor}">{escape(found[number].label)}</text>'
-        )
+    ends = [found[0].label] if len(found) == 1 else [found[0].label, found[-1].label]
+    labels = "".join(f"<span>{escape(label)}</span>" for label in ends)
     return (
-        f'<svg class="activity" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="group" '
-        f'aria-label="Messages over time">{"".join(pieces)}</svg>'
+        f'<svg class="activity" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="group" '
+        f'aria-label="Messages over time">{"".join(pieces)}</svg><p class="ends">{labels}</p>'
     )

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 from datasette import hookimpl
 
-from sessionstore.web import guard, tables
-from sessionstore.web.site import config, indexes
+from sessionstore.web import guard, site, tables
+from sessionstore.web.site import config
+
+
+@lru_cache(maxsize=1)
+def _complete() -> bool:
+    """Whether the extra `browse` is installed whole. Without it a Datasette in the same environment is left alone."""
+    return all(find_spec(name) for name in ("markdown_it", "nh3", "pygments"))
+
+
+def indexes(datasette: Any) -> dict[str, str]:
+    """The indexes that a Datasette serves and this plugin can show."""
+    return site.indexes(datasette) if _complete() else {}
 
 
 @hookimpl
 def register_routes() -> list[tuple[str, Callable[..., Any]]]:
     """The pages of conversations."""
+    if not _complete():
+        return []
     from sessionstore.web.routes import routes
 
     return routes()
@@ -22,10 +37,15 @@ def register_routes() -> list[tuple[str, Callable[..., Any]]]:
 @hookimpl
 def asgi_wrapper(datasette: Any) -> Callable[..., Any]:
     """Content security policy, names of the server, and the first page."""
-    hosts = frozenset(str(host).lower() for host in config(datasette).get("hosts") or ())
+    settings = config(datasette)
+    rules = guard.Rules(
+        frozenset(str(host).lower() for host in settings.get("hosts") or ()),
+        datasette.setting("base_url") or "/",
+        bool(settings.get("read_only")),
+    )
 
     def wrap(app: Callable[..., Any]) -> Callable[..., Any]:
-        return guard.wrapped(app, lambda: bool(indexes(datasette)), hosts, datasette.setting("base_url") or "/")
+        return guard.wrapped(app, lambda: bool(indexes(datasette)), rules)
 
     return wrap
 

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from sessionstore.exporters.text import blob_text, response_text
+from sessionstore.index.rows import utc
 from sessionstore.web import images, tools
 from sessionstore.web.markup import markdown, plain
 
@@ -42,6 +43,8 @@ def message_html(message: dict[str, Any], number: int, place: Place) -> str:
     role = str(message.get("role") or "unknown")
     kind = message["kind"] if isinstance(message.get("kind"), str) else None
     off = number in place.other_branch
+    if not body and message.get("x"):
+        body = tools.call("", message["x"])
     if kind in FOLDED or off or role == "system":
         told = "on another branch" if off else _KINDS.get(kind or "", "instructions")
         body = f"<details><summary>{escape(told)}: {escape(_preview(message))}</summary>{body}</details>"
@@ -68,6 +71,8 @@ def _head(message: dict[str, Any], number: int, role: str, kind: str | None, pla
         facts.append(f'<span class="model">{escape(model[:80])}</span>')
     if isinstance(time := message.get("time"), str):
         facts.append(f'<time datetime="{escape(time[:40])}">{escape(short_time(time))}</time>')
+    elif raw := _raw_time(message):
+        facts.append(f"<span>{escape(raw)} (local time, zone unknown)</span>")
     if usage := usage_text(message.get("usage")):
         facts.append(f'<span class="usage">{escape(usage)}</span>')
     return (
@@ -78,8 +83,16 @@ def _head(message: dict[str, Any], number: int, role: str, kind: str | None, pla
 
 
 def short_time(time: str) -> str:
-    """`2026-01-31T10:11:12.5Z` as `2026-01-31 10:11:12`."""
-    return time[:19].replace("T", " ")
+    """`2026-01-31T12:11:12.5+02:00` as `2026-01-31 10:11:12`: in UTC."""
+    return utc(time)[:19].replace("T", " ")
+
+
+def _raw_time(message: dict[str, Any]) -> str:
+    """A local time of which the source did not say where."""
+    x = message.get("x")
+    given = x.get("time") if isinstance(x, dict) else None
+    raw = given.get("raw") if isinstance(given, dict) else None
+    return raw[:40] if isinstance(raw, str) else ""
 
 
 def usage_text(usage: Any) -> str:
@@ -99,13 +112,21 @@ def _preview(message: dict[str, Any]) -> str:
     """The beginning of what a message says, on one line."""
     for part in message.get("parts") or ():
         if isinstance(part, dict):
-            record = part.get("record")
-            named = record.get("type") if isinstance(record, dict) else part.get("name")
-            text = part.get("content") or named or response_text(part.get("response"))[:400]
+            text = part.get("content") or _named(part) or response_text(part.get("response"))[:400]
             if isinstance(text, str) and text.strip():
                 words = " ".join(text[:400].split())
                 return words if len(words) <= 100 else words[:99] + "…"
-    return "nothing to read"
+    x = message.get("x")
+    return ", ".join(str(name)[:40] for name in list(x)[:4]) if isinstance(x, dict) and x else "no words"
+
+
+def _named(part: dict[str, Any]) -> Any:
+    """What a part calls itself: the tool of a call, the type of a record."""
+    record = part.get("record")
+    if not isinstance(record, dict):
+        return part.get("name")
+    inner = record.get("payload")
+    return (inner.get("type") if isinstance(inner, dict) else None) or record.get("type") or record.get("record_type")
 
 
 def _parts(message: dict[str, Any], number: int, place: Place) -> Iterator[str]:

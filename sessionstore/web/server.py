@@ -31,7 +31,7 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self._socket.getsockname()[1]}/"
         hosts = ["localhost", "127.0.0.1", "[::1]", shown.lower()] if self.loopback else []
-        self.datasette = datasette(index, {"store": store.root, "hosts": hosts})
+        self.datasette = datasette(index, {"store": store.root, "hosts": hosts, "read_only": True})
 
     def run(self) -> None:
         """Serve until the program is told to end."""
@@ -60,6 +60,7 @@ def _bound(host: str, port: int) -> socket.socket:
         made = socket.socket(family, socket.SOCK_STREAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
+        made.listen(128)
     except OSError as error:
         reason = f"cannot listen on {host} port {port} ({error.strerror or error}); give another --port"
         raise errors.UsageError(reason=reason) from None

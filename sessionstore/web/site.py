@@ -100,8 +100,8 @@ def sites(datasette: Any) -> list[Site]:
 
 
 def config(datasette: Any) -> Mapping[str, Any]:
-    """What Datasette's configuration says under `plugins: sessionstore:`: `store` (a directory), `hosts` (names
-    under which this server may be addressed)."""
+    """What Datasette's configuration says under `plugins: sessionstore:`: `store` (a directory), `hosts` (the names
+    under which this server may be addressed), `read_only` (refuse whatever is no question)."""
     found = datasette.plugin_config(PLUGIN)
     return found if isinstance(found, dict) else {}
 
