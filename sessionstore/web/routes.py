@@ -15,7 +15,8 @@ KEY is tilde-encoded, as everywhere in Datasette. Of several indexes that are se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -145,33 +146,21 @@ async def search_page(visit: Visit) -> Any:
     return _html(pages.render("search.html", {**visit.frame(), **found}))
 
 
-async def conversation_page(request: Any, datasette: Any, send: Any) -> Any:
+@page
+async def conversation_page(visit: Visit) -> Any:
     """A session. Its head is sent at once, the messages as they are made."""
-    made = await _opened(request, datasette)
-    if not isinstance(made, tuple):
-        return made
-    visit, shown = made
+    found = await visit.find()
+    shown = await asyncio.to_thread(conversation.context, visit.site, found, visit.asked, visit.address)
     headers = {**_PRIVATE, "content-security-policy": guard.STRICT, **guard.HEADERS}
     headers["content-type"] = "text/html; charset=utf-8"
-    await _stream(send, headers, _page_pieces(visit, shown), request.method == "HEAD")
-    return None
-
-
-@page
-async def _opened_visit(visit: Visit) -> Any:
-    found = await visit.find()
-    return visit, await asyncio.to_thread(conversation.context, visit.site, found, visit.asked, visit.address)
-
-
-async def _opened(request: Any, datasette: Any) -> Any:
-    return await _opened_visit(request, datasette, None)
+    return await Stream.begun(visit, headers, _page_pieces(visit, shown))
 
 
 _TOGETHER = 20
 """Messages that are rendered before they are sent."""
 
 
-async def _page_pieces(visit: Visit, shown: dict[str, Any]) -> AsyncIterator[str]:
+async def _page_pieces(visit: Visit, shown: dict[str, Any]) -> AsyncIterator[str | bytes]:
     span, found = shown["span"], shown["found"]
     frame = {**visit.frame(), **shown}
     frame["mark"] = await asyncio.to_thread(live.mark, visit.site, found, span.end - 1)
@@ -184,16 +173,33 @@ async def _page_pieces(visit: Visit, shown: dict[str, Any]) -> AsyncIterator[str
     yield pages.render("conversation_foot.html", frame)
 
 
-async def _stream(send: Any, headers: dict[str, str], pieces: AsyncIterator[str], head_only: bool) -> None:
-    """Send an answer in pieces. What fails before the first piece is there can still be answered otherwise."""
-    first = await anext(pieces)
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": 200, "headers": raw})
-    if not head_only:
-        await send({"type": "http.response.body", "body": first.encode("utf-8", "replace"), "more_body": True})
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece.encode("utf-8", "replace"), "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+class Stream:
+    """An answer that is sent in pieces. Datasette needs nothing of an answer but `asgi_send`."""
+
+    def __init__(self, headers: dict[str, str], pieces: AsyncIterator[str | bytes]) -> None:
+        self.headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        self.pieces = pieces
+
+    @classmethod
+    async def begun(cls, visit: Visit, headers: dict[str, str], pieces: AsyncIterator[str | bytes]) -> Stream:
+        """An answer whose first piece is there: what fails before that can still be answered otherwise."""
+        first = await anext(pieces, b"")
+
+        async def all_of_them() -> AsyncIterator[str | bytes]:
+            if visit.request.method != "HEAD":
+                yield first
+                async for piece in pieces:
+                    yield piece
+
+        return cls(headers, all_of_them())
+
+    async def asgi_send(self, send: Any) -> None:
+        """Send it. A failure ends the connection, so that the other side sees that it has not got everything."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        async for piece in self.pieces:
+            data = piece.encode("utf-8", "replace") if isinstance(piece, str) else piece
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 @page
@@ -254,8 +260,7 @@ async def image(visit: Visit) -> Any:
     told = await asyncio.to_thread(images.content, found[place], visit.site.blob)
     if told is None:
         raise Refused(415, "These bytes are no image that is shown here.")
-    headers = {**_SANDBOX, **guard.HEADERS, "cache-control": "private, max-age=3600"}
-    return Response(told[0], headers=headers, content_type=told[1])
+    return Response(told[0], headers={**_SANDBOX, **guard.HEADERS}, content_type=told[1])
 
 
 @page
@@ -265,12 +270,8 @@ async def export(visit: Visit) -> Any:
     if store is None:
         raise Refused(404, "Only the index is served here; exporting needs the store.")
     form = visit.request.url_vars["form"]
-    write = exporter(form)
-
-    def made() -> bytes:
-        return "".join(write(found.revision, store.messages(found.revision))).encode("utf-8", "replace")
-
-    return _file(await asyncio.to_thread(made), f"{slug(found.key)}{suffix(form)}")
+    pieces = exporter(form)(found.revision, store.messages(found.revision))
+    return await _file(visit, pieces, f"{slug(found.key)}{suffix(form)}")
 
 
 @page
@@ -281,13 +282,23 @@ async def original(visit: Visit) -> Any:
     number = int(visit.request.url_vars["number"])
     if store is None or number >= len(listed):
         raise Refused(404, "There is no such original.")
-    data = await asyncio.to_thread(lambda: b"".join(store.original(listed[number])))
-    return _file(data, f"{slug(found.key)}.original")
+    return await _file(visit, store.original(listed[number]), f"{slug(found.key)}.original")
 
 
-def _file(data: bytes, name: str) -> Any:
+async def _file(visit: Visit, pieces: Iterator[str | bytes], name: str) -> Stream:
+    """An answer that a browser saves. The pieces are made in threads, some at a time."""
+
+    async def gathered() -> AsyncIterator[str | bytes]:
+        while some := await asyncio.to_thread(lambda: list(islice(pieces, _PIECES))):
+            for piece in some:
+                yield piece
+
     headers = {**_SANDBOX, **guard.HEADERS, "content-disposition": f'attachment; filename="{name}"'}
-    return Response(data, headers=headers, content_type="application/octet-stream")
+    headers["content-type"] = "application/octet-stream"
+    return await Stream.begun(visit, headers, gathered())
+
+
+_PIECES = 16
 
 
 async def static_file(request: Any, datasette: Any) -> Any:

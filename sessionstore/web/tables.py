@@ -14,6 +14,10 @@ from sessionstore.index.schema import SEQ, SHIFT
 _CUT = 400
 """Characters of a text shown in a cell."""
 
+_INNER = {
+    "cjk": "For the index itself: words of scripts without spaces.",
+    "digest": "For the index itself: what the row is checked by.",
+}
 _TABLES: dict[str, dict[str, Any]] = {
     "sessions": {
         "title": "Sessions",
@@ -40,6 +44,7 @@ _TABLES: dict[str, dict[str, Any]] = {
             "forked_from": "The session it branched off.",
             "relation": "How: fork, subagent or resume.",
             "issues": "What the source had already lost before it was imported.",
+            **_INNER,
         },
     },
     "messages": {
@@ -62,6 +67,7 @@ _TABLES: dict[str, dict[str, Any]] = {
             "reasoning": "What the model thought.",
             "tool_input": "What tools were asked.",
             "tool_output": "What tools gave back.",
+            **_INNER,
         },
     },
     "tool_calls": {

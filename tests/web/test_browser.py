@@ -161,6 +161,17 @@ def test_hostile_conversations_run_nothing_and_log_nothing(tabs: Tabs, path: str
     assert page.locator("iframe, object, embed").count() == 0
 
 
+@pytest.mark.parametrize(
+    "path", ["/conversations", "/conversations/sessions", "/conversations/tool_errors", "/-/conversation/nobody"]
+)
+def test_pages_of_datasette_work_under_the_policy(tabs: Tabs, path: str) -> None:
+    page = tabs("/")
+    page.goto(f"{tabs.address}{path}")
+    assert page.locator("h1").count() == 1
+    if "nobody" in path:
+        tabs.troubles.clear()  # the browser itself notes that the answer was 404
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", f"{SEARCH}?q=pytest", f"{SEARCH}?q=(", SEARCH, AGENT, HOSTILE])
 def test_an_accessibility_checker_finds_nothing(tabs: Tabs, path: str, scheme: str) -> None:

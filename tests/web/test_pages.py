@@ -283,3 +283,75 @@ def test_a_damaged_page_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
     assert len(made) == 300
     assert sum("cannot be read" in piece for piece in made) == pages[1]["n"]
     assert "cannot be read" not in made[0] + made[-1]
+
+
+def reader(store: Store) -> Any:
+    """The site of a store that a test has made."""
+    from sessionstore.web.site import Site
+
+    stores.mirror(store)
+    return Site("x", f"{store.root}/index.sqlite", store)
+
+
+def test_what_an_edit_replaced_is_told_from_the_conversation(tmp_path: Path) -> None:
+    from sessionstore.web import conversation, reading
+
+    said = stores.said
+    messages = [
+        said(0, "user", stores.text("First")),
+        said(1, "assistant", stores.text("Answer")),
+        said(2, "user", stores.text("Wrong question"), parent="m2"),
+        said(3, "assistant", stores.text("Wrong answer")),
+        said(4, "user", stores.text("Right question"), parent="m2"),
+        said(5, "assistant", {"type": "tool_call", "id": "a", "name": "A", "arguments": {}}, parent="m5"),
+        said(6, "assistant", {"type": "tool_call", "id": "b", "name": "B", "arguments": {}}, parent="m6"),
+        said(7, "tool", {"type": "tool_call_response", "id": "a", "response": "beside"}, parent="m6"),
+        said(8, "tool", {"type": "tool_call_response", "id": "b", "response": "in line"}, parent="m7"),
+        said(9, "assistant", stores.text("Right answer"), parent="m9"),
+    ]
+    store = Store.init(tmp_path / "store")
+    store.put("native:tree", messages, {"active_leaf": "m10"})
+    site = reader(store)
+    found = reading.find(site, "native:tree")
+    assert reading.other_branches(site, found) == {2, 3}
+    made = [str(piece) for piece in conversation.pieces(site, found, 0, 10, "/x")]
+    assert ["on another branch" in piece for piece in made] == [number in (2, 3) for number in range(10)]
+
+
+def test_two_heads_are_two_branches_and_both_can_be_read(tmp_path: Path) -> None:
+    from sessionstore.web import conversation, reading
+
+    store = Store.init(tmp_path / "store")
+    same = stores.agent_session(3)
+    for words in ("this way", "that way"):
+        store.put("native:two", [*same, stores.said(3, "user", stores.text(words))])
+    site = reader(store)
+    found = reading.find(site, "native:two")
+    assert len(found.heads) == 2
+    shown = conversation.context(site, found, {}, lambda key: f"/{key}")
+    said = set()
+    for head in shown["heads"]:
+        one = reading.find(site, "native:two", head["sha"])
+        assert one.sha.startswith(head["sha"])
+        said.add(str(conversation.pieces(site, one, 3, 4, "/x")[0]).partition("<p>")[2].partition("</p>")[0])
+    assert said == {"this way", "that way"}
+
+
+def test_times_are_shown_in_utc_and_unknown_zones_are_said() -> None:
+    from sessionstore.web.rendering import Place, message_html
+
+    place = Place("/x", {})
+    moved = {"id": "1", "role": "user", "time": "2026-01-31T23:30:00+02:00", "parts": [stores.text("a")]}
+    assert ">2026-01-31 21:30:00<" in message_html(moved, 0, place)
+    local = {"id": "1", "role": "user", "parts": [stores.text("a")], "x": {"time": {"raw": "2026-01-31 10:00"}}}
+    assert "2026-01-31 10:00 (local time, zone unknown)" in message_html(local, 0, place)
+
+
+def test_the_command_that_goes_on_is_quoted() -> None:
+    from sessionstore.web.conversation import resume
+
+    codex = {"source": "codex", "native_id": "a'; rm -rf /", "key": "codex:x", "cwd": "/src/my shop"}
+    assert resume(codex) == """cd '/src/my shop' && codex resume 'a'"'"'; rm -rf /'"""
+    assert resume({"source": "claude-code", "native_id": "4f0c", "key": "claude-code:4f0c"}) == "claude --resume 4f0c"
+    helper = {"source": "claude-code", "native_id": "4f0c/a", "key": "k:1", "forked_from": {"relation": "subagent"}}
+    assert resume(helper) == "sessionstore show k:1"

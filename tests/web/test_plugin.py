@@ -96,7 +96,8 @@ def test_tables_have_names_facets_descriptions_and_links(served: Any) -> None:
     assert '<a href="/-/conversation/native~3Aagent">A thousand messages</a>' in html
     assert "One row for each head of each conversation" in html
     assert "Source and native id" in html
-    assert "_facet" in html
+    assert "facet-results" in html
+    assert 'href="http://localhost/conversations/sessions?project=shop"' in html
     messages = get(served, f"/{server.DATABASE}/messages?_size=5").text
     assert "?at=0#m-0" in messages
     link = messages.partition('href="/-/conversation/row-')[2].partition('"')[0]
