@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sessionstore.exporters.text import blob_text, response_text
 from sessionstore.index.rows import utc
-from sessionstore.web import images, tools
+from sessionstore.web import images, terminal, tools
 from sessionstore.web.markup import markdown, plain
 
 _ROLES = {"user": "User", "assistant": "Assistant", "system": "System", "tool": "Tool"}
@@ -114,8 +114,7 @@ def _preview(message: dict[str, Any]) -> str:
         if isinstance(part, dict):
             text = part.get("content") or _named(part) or response_text(part.get("response"))[:400]
             if isinstance(text, str) and text.strip():
-                words = " ".join(text[:400].split())
-                return words if len(words) <= 100 else words[:99] + "…"
+                return terminal.one_line(text, 100)
     x = message.get("x")
     return ", ".join(str(name)[:40] for name in list(x)[:4]) if isinstance(x, dict) and x else "no words"
 
@@ -179,10 +178,8 @@ def _reasoning(part: dict[str, Any], number: int, place: Place) -> str:
     content = part.get("content")
     if not isinstance(content, str) or not content.strip():
         return '<p class="note">(reasoning that the provider has hidden)</p>' if part.get("signature") else ""
-    words = " ".join(content[:400].split())
-    shown = words if len(words) <= 80 else words[:79] + "…"
     return (
-        f'<details class="reasoning"><summary>Reasoning: {escape(shown)}</summary>'
+        f'<details class="reasoning"><summary>Reasoning: {escape(terminal.one_line(content, 80))}</summary>'
         f"{_text(content, number, place)}</details>"
     )
 
@@ -202,8 +199,7 @@ def _result(part: dict[str, Any], number: int, place: Place) -> str:
     text = response_text(part.get("response"))
     maker = place.calls.get(str(part.get("id") or ""))
     failed = bool(part.get("is_error"))
-    first = " ".join(text[:300].split())
-    words = first if len(first) <= 90 else first[:89] + "…"
+    words = terminal.one_line(text, 90)
     link = f'<p class="note"><a href="{place.address}?at={maker[0]}#m-{maker[0]}">the call</a></p>' if maker else ""
     title = f"{'Error' if failed else 'Result'}{f' of {maker[1][:80]}' if maker else ''}"
     return (

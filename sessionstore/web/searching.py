@@ -14,6 +14,7 @@ from sessionstore import errors
 from sessionstore.index import facets
 from sessionstore.index.query import list_sessions
 from sessionstore.index.search import search
+from sessionstore.web.terminal import visible
 
 PAGE = 30
 _PER_SESSION = 3
@@ -87,7 +88,7 @@ def _grouped(hits: list[dict[str, Any]], address: Callable[[str], str]) -> list[
 
 def marked(text: str, marks: list[list[int]]) -> Markup:
     """Text as HTML with its ranges [start, end) marked."""
-    pieces, position = [], 0
+    pieces, position, text = [], 0, visible(text)
     for start, end in marks:
         pieces += [escape(text[position:start]), "<mark>", escape(text[start:end]), "</mark>"]
         position = end

@@ -36,6 +36,18 @@ def html(text: str) -> str:
     return "".join(pieces)
 
 
+def one_line(text: str, length: int) -> str:
+    """The beginning of a text on one line of at most `length` characters, without what steers a terminal."""
+    plain = _SEQUENCE.sub("", text[: 4 * length + 100])
+    words = " ".join(plain.split()).translate(_CONTROLS)
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """Text of the same length with control characters replaced."""
+    return text.translate(_CONTROLS)
+
+
 def _span(text: str, state: dict[str, str]) -> str:
     if not text:
         return ""

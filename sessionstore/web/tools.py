@@ -64,8 +64,7 @@ def summary(arguments: Any) -> str:
             told = " ".join(map(str, told))
     else:
         told = arguments if isinstance(arguments, str) else ""
-    words = " ".join(str(told)[:400].split())
-    return words if len(words) <= 100 else words[:99] + "…"
+    return terminal.one_line(str(told), 100)
 
 
 def call(name: str, arguments: Any) -> str:

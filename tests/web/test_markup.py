@@ -127,6 +127,12 @@ def test_terminal_colours_become_classes_and_the_rest_goes() -> None:
     assert terminal.html("\x1b]8;;https://x.example\x07link\x1b]8;;\x07 \x07<") == "link \ufffd&lt;"
 
 
+def test_what_is_shown_of_a_folded_part_is_plain() -> None:
+    answer = {"type": "tool_call_response", "id": "a", "response": "\x1b[32mok\x1b[0m\n\x07 12 passed"}
+    html = message_html({"role": "tool", "parts": [answer]}, 0, Place("/x", {}))
+    assert "<span>ok \ufffd 12 passed</span></summary>" in html
+
+
 def test_edits_are_shown_as_differences() -> None:
     html = tools.call(
         "Edit", {"file_path": "/a.py", "old_string": "one\ntwo", "new_string": "one\n2", "replace_all": True}
