@@ -10,6 +10,7 @@ import pytest
 
 from sessionstore.store import Store
 from tests.faults import crashpoints, disks
+from tests.web import serving
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -25,7 +26,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _deselect(config, items, [item for item in items if item.get_closest_marker("samples")])
     if not config.getoption("--all"):
         _deselect(config, items, [item for item in items if item.get_closest_marker("slow")])
-    for marker, works in (("strace", crashpoints.strace_works), ("mount", disks.mounts_work)):
+    checks = (("strace", crashpoints.strace_works), ("mount", disks.mounts_work), ("browser", serving.browser_works))
+    for marker, works in checks:
         marked = [item for item in items if item.get_closest_marker(marker)]
         if marked and not works():
             _deselect(config, items, marked)

@@ -24,6 +24,7 @@ LAYERS = (
     {"watch"},
     {"manager"},
     {"mcp_server"},
+    {"web"},
     {"cli"},
     {"llm_plugin"},
 )

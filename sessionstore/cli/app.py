@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("restore", "Put the imported file of a session back."),
     "stats": ("read", "Count sessions, messages, tokens and cost."),
     "index": ("index", "Look after the search index."),
+    "browse": ("browse", "Read and search conversations in a browser."),
     "watch": ("watch", "Follow the store and all sources live."),
     "verify": ("store", "Check every byte of the store."),
     "gc": ("store", "Sweep what nothing refers to into the trash."),
