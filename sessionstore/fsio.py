@@ -424,8 +424,10 @@ def walk(directory: str, depth: int) -> Iterator[str]:
                 yield f"{entry.name}/{name}"
 
 
-def restore_file(path: Path, blocks: Iterable[bytes], mode: int | None = None, mtime_ns: int | None = None) -> None:
-    """Write a file outside the store, never over an existing one, then set its mode and mtime.
+def restore_file(
+    path: Path, blocks: Iterable[bytes], mode: int | None = None, mtime_ns: int | None = None, *, force: bool = False
+) -> None:
+    """Write a file outside the store, never over an existing one unless `force`, then set its mode and mtime.
     Raises `WriteFailed` when `path` exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -442,9 +444,9 @@ def restore_file(path: Path, blocks: Iterable[bytes], mode: int | None = None, m
                 os.chmod(scratch, stat.S_IMODE(mode))
             if mtime_ns is not None:
                 os.utime(scratch, ns=(mtime_ns, mtime_ns))
-            if path.exists() or path.is_symlink():
+            if not force and (path.exists() or path.is_symlink()):
                 raise errors.WriteFailed(path=path, reason="there is a file already")
-            os.rename(scratch, path)
+            os.replace(scratch, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(scratch)

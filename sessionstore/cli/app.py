@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("read", "Show a session, or one message in it."),
     "log": ("read", "Show the stored revisions of a session."),
     "export": ("read", "Write sessions in another form."),
+    "restore": ("restore", "Put the imported file of a session back."),
     "stats": ("read", "Count sessions, messages, tokens and cost."),
     "index": ("index", "Look after the search index."),
     "watch": ("watch", "Follow the store and all sources live."),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from sessionstore import errors
 from sessionstore.cli.app import App, command, json_option, note, print_json
 from sessionstore.cli.output import number, one_line, safe, table, when
 from sessionstore.exporters import NAMES
+from sessionstore.exporters.view import LEFT_OUT
 
 
 def _filters(function: Any) -> Any:
@@ -197,70 +197,56 @@ def log_command(app: App, name: str, as_json: bool) -> None:
     table(rows, ("revision", "", "messages", "last message"), right=(2,))
 
 
-@command("export", example="sessionstore export @last --to markdown > conversation.md")
+@command("export", example="sessionstore export @last --to html -o conversation.html")
 @click.argument("names", nargs=-1)
 @click.option(
     "--to", "form", type=click.Choice(NAMES), default="markdown", show_default=True, help="The form to write."
 )
-@click.option("--output", "-o", metavar="PATH", help="A file; with several sessions a directory, one file each.")
+@click.option("--output", "-o", metavar="PATH", help="A file, or - for stdout; with several sessions a directory.")
+@click.option("--out", "directory", metavar="DIR", help="A directory; every session gets a file of its own in it.")
+@click.option("--all-branches", is_flag=True, help="All branches of a session, not only the active one.")
+@click.option(
+    "--with", "kinds", type=click.Choice(sorted(LEFT_OUT)), multiple=True, help="Take these messages along as well."
+)
+@click.option("--search", "query", metavar="QUERY", help="The sessions that `search` finds.")
+@click.option("--force", is_flag=True, help="Write over files that are there.")
 @_filters
 @json_option
 def export_command(
-    app: App, names: tuple[str, ...], form: str, output: str | None, as_json: bool, **filters: str | None
+    app: App,
+    names: tuple[str, ...],
+    form: str,
+    output: str | None,
+    directory: str | None,
+    all_branches: bool,
+    kinds: tuple[str, ...],
+    query: str | None,
+    force: bool,
+    as_json: bool,
+    **filters: str | None,
 ) -> None:
     """Write sessions in another form.
 
-    NAMES are sessions as in `show`; without any, those that the filters choose. `jsonl` holds everything the store
-    knows of a session, `markdown` is for reading. --json prints unified JSONL whatever --to says.
+    NAMES are sessions as in `show`; without any, those that --search or the filters choose. For reading: markdown,
+    text, html. For providers: openai, anthropic, gemini, sharegpt. For the programs that can go on with them:
+    claude-code, codex, gemini-cli, kimi, llm-sessions. `jsonl` holds everything the store knows of a session.
+
+    What a form cannot hold is named on stderr. The conversation is the active path, without bookkeeping, pre-filled
+    beginnings and sub-agents. With --json and a file, what was written and left out is printed; without a file, unified
+    JSONL whatever --to says.
     """
-    from sessionstore.exporters import exporter, suffix
-    from sessionstore.layout import slug
+    from sessionstore.cli.exporting import Request, choose, export
 
+    if output and directory:
+        raise errors.UsageError(reason="give --output or --out, not both")
     store = app.store()
-    form = "jsonl" if as_json else form
-    export = exporter(form)
-    revisions = list(_chosen(store, names, {name: value for name, value in filters.items() if value}))
-    if len(revisions) > 1 and output:
-        from pathlib import Path
-
-        for revision in revisions:
-            place = Path(output) / f"{slug(revision['key'])}{suffix(form)}"
-            _write(place, export(revision, store.messages(revision)))
-        note(f"wrote {len(revisions)} files to {output}")
-        return
-    for revision in revisions:
-        pieces = export(revision, store.messages(revision))
-        if output:
-            from pathlib import Path
-
-            _write(Path(output), pieces)
-        else:
-            for piece in pieces:
-                sys.stdout.buffer.write(piece.encode("utf-8", "replace"))
-
-
-def _write(place: Any, pieces: Iterator[str]) -> None:
-    from sessionstore import fsio
-
-    fsio.restore_file(place, (piece.encode("utf-8", "replace") for piece in pieces))
-
-
-def _chosen(store: Any, names: tuple[str, ...], filters: dict[str, str]) -> Iterator[dict[str, Any]]:
-    from sessionstore.cli.names import find_revision
-
-    if names:
-        for name in names:
-            yield find_revision(store, name)
-        return
-    if not filters:
-        raise errors.UsageError(reason="name the sessions to export, or choose them with --source, --project, …")
-    from sessionstore.cli.reading import reader
-    from sessionstore.index.query import list_sessions
-
-    with reader(store) as connection:
-        found = list_sessions(connection, filters, limit=1_000_000, offset=0, archived=None)
-    for session in found:
-        yield store.load_revision(session["revision"])
+    to_files = directory or (output and output != "-")
+    name = form if to_files or not as_json else "jsonl"
+    chosen = choose(store, names, {name: value for name, value in filters.items() if value}, query)
+    request = Request(name, output if output != "-" else None, directory, all_branches, kinds, force)
+    written = export(store, chosen, request)
+    if as_json and to_files:
+        print_json(written)
 
 
 @command("stats", example="sessionstore stats --source claude-code")

@@ -6,41 +6,28 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from sessionstore.exporters.reading import ROLES, attached, facts, told_of
+from sessionstore.exporters.report import Report
 from sessionstore.exporters.text import arguments_text, blob_text, response_text
 
-_ROLES = {"user": "User", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 
-
-def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The document in pieces. Bookkeeping records (kind "meta") are left out: this is for people."""
+def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> Iterator[str]:
+    """The document in pieces."""
     yield f"# {_inline(revision.get('title') or revision['key'])}\n\n"
-    for label, value in _facts(revision):
-        yield f"- {label}: {_inline(value)}\n"
+    for label, value in facts(revision):
+        yield f"- {label}: {f'`{value}`' if label == 'Session' else _inline(value)}\n"
     for message in messages:
-        if message.get("kind") == "meta":
-            continue
-        body = "".join(_part(part) for part in message["parts"])
+        body = "".join(_part(part, report) for part in message["parts"])
         if body.strip():
-            yield f"\n{_heading(message)}\n\n{body}"
-
-
-def _facts(revision: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "Session", f"`{revision['key']}`"
-    for name, label in (("created_at", "Started"), ("updated_at", "Last message"), ("cwd", "Directory")):
-        if revision.get(name):
-            yield label, str(revision[name])
-    if revision.get("models"):
-        yield "Models", ", ".join(revision["models"])
-    yield "Messages", str(revision["counts"]["messages"])
+            yield f"\n## {_inline(_heading(message))}\n\n{body}"
 
 
 def _heading(message: dict[str, Any]) -> str:
-    facts = [message.get("time"), message.get("model"), message.get("kind")]
-    told = ", ".join(str(fact) for fact in facts if fact)
-    return f"## {_ROLES.get(message['role'], message['role'])}{f' ({told})' if told else ''}"
+    told = ", ".join(told_of(message))
+    return f"{ROLES.get(message['role'], message['role'])}{f' ({told})' if told else ''}"
 
 
-def _part(part: dict[str, Any]) -> str:
+def _part(part: dict[str, Any], report: Report) -> str:
     kind = part.get("type")
     if kind == "text":
         return f"{part.get('content', '')}\n\n"
@@ -51,8 +38,10 @@ def _part(part: dict[str, Any]) -> str:
         return f"**Tool call** `{part.get('name')}`\n\n{_fence(arguments_text(part.get('arguments')), 'json')}"
     if kind == "tool_call_response":
         failed = " (error)" if part.get("is_error") else ""
+        report.count("images in tool results left out", attached(part.get("response")))
         return f"**Tool result**{failed}\n\n{_fence(response_text(part.get('response')))}"
     if kind in ("blob", "uri", "file"):
+        report.count("images and files told by name only", int(kind == "blob"))
         return f"{blob_text(part)}\n\n"
     return _fence(arguments_text(part), "json")
 

@@ -26,6 +26,7 @@ NEEDING_A_STORE = [
     ("show", "@last"),
     ("log", "@last"),
     ("export", "@last"),
+    ("restore", "@last"),
     ("stats",),
     ("index", "status"),
     ("index", "sync"),
