@@ -16,7 +16,7 @@ from sessionstore import canonical, fsio, layout, objects, references
 from sessionstore.pages import Pager
 
 REVISION_FORMAT = "sessionstore/session"
-_USAGE = (
+USAGE = (
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
@@ -93,7 +93,7 @@ class Composer:
 
     def _add_usage(self, usage: Mapping[str, Any]) -> None:
         totals = self._usage
-        for name in _USAGE:
+        for name in USAGE:
             amount = usage.get(name)
             if amount:
                 totals[name] = totals.get(name, 0) + amount

@@ -4,8 +4,8 @@ The first line of a class's docstring is its message (fields in braces are fille
 its exit code, so text, code and raise site cannot drift. The command line catches the root class only.
 
     SessionstoreError (1)
-    ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, UnknownModel, NoCredentials,
-    │                             LibraryMissing
+    ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, NoConsent, UnknownModel,
+    │                             NoCredentials, LibraryMissing
     ├── DamageError (3)           ObjectMissing, ObjectCorrupt, RevisionCorrupt, StoreMarkerCorrupt, JournalCorrupt
     ├── LockedError (4)           Busy, LocksUnavailable
     ├── PartialError (5)
@@ -65,6 +65,10 @@ class LibraryMissing(UsageError):
 
 class SearchSyntax(UsageError):
     """{reason} in the search, at character {position}"""
+
+
+class NoConsent(UsageError):
+    """{key} goes on with {model} only with consent{warnings}"""
 
 
 class DamageError(SessionstoreError):

@@ -313,7 +313,7 @@ class Note(Closed):
     format: Literal["sessionstore/note"]
     v: Literal[1]
     key: Name
-    field: Literal["title", "tags", "star", "archived", "tombstone"]
+    field: Literal["title", "tags", "star", "archived", "state", "tombstone"]
     value: Annotated[
         Any,
         WithJsonSchema(
@@ -342,6 +342,7 @@ _NOTE_VALUES: dict[str, TypeAdapter[Any]] = {
     "tags": TypeAdapter(list[Name]),
     "star": TypeAdapter(bool),
     "archived": TypeAdapter(bool),
+    "state": TypeAdapter(Literal["created", "active", "paused", "completed", "archived", "retrieved", "expired"]),
     "tombstone": TypeAdapter(Tombstone),
 }
 

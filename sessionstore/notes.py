@@ -20,6 +20,8 @@ from sessionstore.store import Store
 
 FORMAT = "sessionstore/note"
 TOMBSTONE = "tombstone"
+STATES = ("created", "active", "paused", "completed", "archived", "retrieved", "expired")
+"""What can be said of where a session stands in its life."""
 Note = dict[str, Any]
 
 
@@ -41,6 +43,12 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _state(value: Any) -> str:
+    if value not in STATES:
+        raise errors.UsageError(reason=f"a session's state is one of {', '.join(STATES)}")
+    return str(value)
+
+
 def _tombstone(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("time"), str) or value.keys() - {"time", "reason"}:
         raise errors.UsageError(reason="a tombstone has a time and, at most, a reason")
@@ -52,15 +60,17 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "tags": _tags,
     "star": _flag,
     "archived": _flag,
+    "state": _state,
     TOMBSTONE: _tombstone,
 }
 """What can be said about a session, each with what makes a given value the one that is stored. A null takes it back."""
 
 
 def set_note(store: Store, key: str, field: str, value: Any) -> str | None:
-    """Say something about a session: `title` (text), `tags` (words), `star` and `archived` (true or false),
-    `tombstone`. None takes it back. Durable when this returns the name of the note that now states it (None when
-    there is nothing to take back). Raises `UsageError` for another field or kind of value, `StorageError`."""
+    """Say something about a session: `title` (text), `tags` (words), `star` and `archived` (true or false), `state`
+    (one of `STATES`), `tombstone`. None takes it back. Durable when this returns the name of the note that
+    states it (None when there is nothing to take back). Raises `UsageError` for another field or kind of value,
+    `StorageError`."""
     with store.writing(), store.sessions_locked([key]):
         return write_note(store, key, field, value)
 

@@ -21,11 +21,16 @@ LAYERS = (
     {"migrate"},
     {"index"},
     {"watch"},
+    {"manager"},
+    {"adapters"},
+    {"chat"},
+    {"wrappers"},
     {"cli"},
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""
 
 PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"exporters", "canonical", "errors"}}
+PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors"}
 """Formats know nothing of the store."""
 
 OPERATING_SYSTEM = {"fsync", "rename", "replace", "link", "unlink", "symlink", "rmdir", "mkdir", "truncate"}

@@ -43,6 +43,7 @@ ERRORS = {
     "Ambiguous": ("UsageError", 2),
     "NoStore": ("UsageError", 2),
     "SearchSyntax": ("UsageError", 2),
+    "NoConsent": ("UsageError", 2),
     "DamageError": ("SessionstoreError", 3),
     "ObjectMissing": ("DamageError", 3),
     "ObjectCorrupt": ("DamageError", 3),
@@ -100,7 +101,7 @@ def test_an_errors_message_is_its_docstring_with_the_fields_filled_in(name: str)
     kind = getattr(errors, name)
     template = (kind.__doc__ or "").splitlines()[0]
     fields = dict.fromkeys(("reason", "name", "candidates", "path", "position", "line", "what", "holder"), "x")
-    fields |= dict.fromkeys(("version", "known", "source", "batch"), "x")
+    fields |= dict.fromkeys(("version", "known", "source", "batch", "key", "model", "warnings"), "x")
     error = kind(**fields)
     assert str(error) == template.format(**fields)
     assert "\n" not in str(error)

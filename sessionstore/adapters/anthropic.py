@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from sessionstore.adapters import usage
 from sessionstore.adapters.base import Adapter, Ask, Delta, Gatherer, Json, Message
@@ -174,7 +174,11 @@ def billed(raw: Any) -> Json:
 class Events(Gatherer):
     """The events of a message put together."""
 
-    _GROWING = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+    _GROWING: ClassVar[dict[str, str]] = {
+        "text_delta": "text",
+        "thinking_delta": "thinking",
+        "signature_delta": "signature",
+    }
 
     def __init__(self) -> None:
         self._message: Json = {"content": []}

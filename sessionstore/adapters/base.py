@@ -184,7 +184,7 @@ class Adapter(ABC):
         return failure(self.title, error, model=ask.model, secrets=(self.settings.api_key or "",))
 
     def understood(self, make: Callable[[], T], ask: Ask) -> T:
-        """What `make` makes of something the provider has sent. Raises `AnswerInvalid` when that is of another shape."""
+        """What `make` makes of what the provider has sent. Raises `AnswerInvalid` when that is of another shape."""
         try:
             return make()
         except _SHAPE as error:

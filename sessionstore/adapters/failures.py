@@ -22,7 +22,8 @@ _SECRETS = re.compile(
     r"|(?<=key=)[^\s&\"']{6,}|(?<=api[-_]key: )\S{6,}|(?<=://)[^/\s@]+(?=@)"
 )
 _TOO_LONG = re.compile(
-    r"context[_ ](?:length|window)|prompt is too long|too many (?:input )?tokens|input token count|maximum context|exceeds the (?:maximum|token)",
+    r"context[_ ](?:length|window)|prompt is too long|too many (?:input )?tokens|input token count"
+    r"|maximum context|exceeds the (?:maximum|token)",
     re.IGNORECASE,
 )
 _LOST = re.compile(r"Connect|Timeout|Protocol|ReadError|WriteError|CloseError|Network|ProxyError|IncompleteRead")

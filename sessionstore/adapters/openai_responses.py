@@ -6,7 +6,7 @@ last answer that OpenAI has kept (`previous_response_id`); an id in `extra["conv
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from sessionstore.adapters import usage
 from sessionstore.adapters.base import Ask, Delta, Gatherer, Json, Message
@@ -268,7 +268,7 @@ class StreamError(Exception):
 class Events(Gatherer):
     """The events of a response put together: whole items as they are done, pieces of those that are not yet."""
 
-    _GROWING = {
+    _GROWING: ClassVar[dict[str, tuple[str, str]]] = {
         "response.output_text.delta": ("text", "message"),
         "response.refusal.delta": ("text", "message"),
         "response.reasoning_summary_text.delta": ("reasoning", "reasoning"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sessionstore import errors
+from sessionstore import errors, fsio, layout
 from sessionstore.index import entry, schema
 from sessionstore.index.digest import digest
 from sessionstore.index.files import explain, lock_path, locked, remove_files
@@ -84,14 +84,36 @@ def sync(store: StoreLike, writer: IndexWriter, progress: Progress | None = None
     return _Sync(store, writer).run(progress)
 
 
+def sync_sessions(store: StoreLike, writer: IndexWriter, keys: Collection[str]) -> Counts:
+    """`sync` for these sessions only, without a look at the others: what a program does that has just written them."""
+    if writer.lost:
+        writer.reopen()
+    return _Sync(store, writer).run_for(keys)
+
+
 class _Sync:
     """One run of `sync`."""
 
     def __init__(self, store: StoreLike, writer: IndexWriter) -> None:
         self.store, self.writer, self.counts = store, writer, Counts()
 
+    def run_for(self, keys: Collection[str]) -> Counts:
+        noted: set[str] = set()
+        for stem in sorted({f"{layout.fanout(key)}/{layout.slug(key)}" for key in keys}):
+            noted |= self._take_notes(_stored(self.store, "notes", stem), self._known("notes", stem))[0]
+            names = _stored(self.store, "sessions", stem)
+            self._take_session(sorted(names | self._known("revisions", stem)), names)
+        for key in sorted(noted):
+            self.writer.settle_notes(key)
+        self.writer.commit()
+        return self.counts
+
+    def _known(self, table: str, stem: str) -> set[str]:
+        query = f"SELECT name FROM {table} WHERE name BETWEEN ? AND ?"
+        return {name for (name,) in self.writer.connection.execute(query, (f"{stem}.", f"{stem}/"))}
+
     def run(self, progress: Progress | None) -> Counts:
-        noted, undecided = self._take_notes()
+        noted, undecided = self._take_notes(self.store.note_names(), self.writer.applied_notes())
         names, known = self.store.revision_names(), self.writer.applied()
         members: dict[str, list[str]] = {slug: [] for slug in {_slug(name) for name in names ^ known} | undecided}
         for name in names | known:
@@ -106,9 +128,9 @@ class _Sync:
         self.writer.commit()
         return self.counts
 
-    def _take_notes(self) -> tuple[set[str], set[str]]:
-        """Take in and remove notes; the keys they concern, and the slugs of sessions whose tombstones may differ."""
-        names, known = self.store.note_names(), self.writer.applied_notes()
+    def _take_notes(self, names: set[str], known: set[str]) -> tuple[set[str], set[str]]:
+        """Take in and remove notes, `names` of the store and those `known` to the index; the keys they concern, and the
+        slugs of sessions whose tombstones may differ."""
         keys, undecided = set(), set()
         for name in sorted(known - names):
             if key := self.writer.forget_note(name):
@@ -222,6 +244,12 @@ class _Sync:
     def _damaged(self, name: str, error: Exception) -> None:
         known = isinstance(error, errors.SessionstoreError)
         self.counts.damaged[name] = str(error) if known else f"not a document of this format ({error!r})"
+
+
+def _stored(store: StoreLike, folder: str, stem: str) -> set[str]:
+    """The names of all revisions or notes of one session in the store."""
+    below = (f"{stem[:2]}/{file}" for file in fsio.names(f"{store.root}/{folder}/{stem[:2]}"))
+    return {name for name in below if layout.is_document_name(name) and _slug(name) == stem}
 
 
 def _slug(name: str) -> str:
