@@ -78,15 +78,16 @@ class Anthropic(Adapter):
 
     def send(self, body: Json) -> Json:
         """`messages.create`."""
-        raw = self._client().messages.with_raw_response.create(**split(body, _TYPED))
+        raw = self.client().messages.with_raw_response.create(**split(body, _TYPED))
         found: Json = raw.parse().to_dict(mode="json")
         return {**found, "_request_id": raw.headers.get("request-id")}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`messages.create(stream=True)`."""
-        return closing(self._client().messages.create(**split(body, _TYPED), stream=True))
+        return closing(self.client().messages.create(**split(body, _TYPED), stream=True))
 
-    def _client(self) -> Any:
+    def connect(self) -> Any:
+        """The client of the library; it does not try again by itself."""
         try:
             from anthropic import Anthropic as Client
         except ImportError:

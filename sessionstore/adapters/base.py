@@ -12,6 +12,7 @@ provider wants it, and raise nothing but `errors.ProviderError` and `errors.Usag
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -130,6 +131,8 @@ class Adapter(ABC):
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self._lock = threading.Lock()
+        self._connected: Any = None
 
     # -- pure --------------------------------------------------------------------------------------------------------
 
@@ -165,6 +168,16 @@ class Adapter(ABC):
         """Ask and get the answer as it comes. Raises `ProviderError`, `UsageError`, also while it is read."""
         body = self._body(ask, report)
         return Stream(self, ask, self._patiently(lambda: self.open(body), ask))
+
+    def connect(self) -> Any:
+        """The provider's library, ready to be called. Raises `LibraryMissing`, `NoCredentials`."""
+
+    def client(self) -> Any:
+        """What `connect` gives, made once: it holds the connections, and threads may share it."""
+        with self._lock:
+            if self._connected is None:
+                self._connected = self.connect()
+            return self._connected
 
     def key(self) -> str:
         """The API key. A server that is not the provider's own may do without. Raises `NoCredentials`."""

@@ -104,15 +104,16 @@ class Gemini(Adapter):
 
     def send(self, body: Json) -> Json:
         """`models.generate_content`."""
-        return document(self._client().models.generate_content(**_arguments(body)))
+        return document(self.client().models.generate_content(**_arguments(body)))
 
     def open(self, body: Json) -> Iterator[Json]:
         """`models.generate_content_stream`. The library sends nothing before the first piece is wanted."""
-        pieces = self._client().models.generate_content_stream(**_arguments(body))
+        pieces = self.client().models.generate_content_stream(**_arguments(body))
         first = next(pieces, None)
         return _documents(first, pieces)
 
-    def _client(self) -> Any:
+    def connect(self) -> Any:
+        """The client of the library; it does not try again by itself."""
         try:
             from google import genai
         except ImportError:

@@ -97,17 +97,18 @@ class OpenAIChat(Adapter):
 
     def send(self, body: Json) -> Json:
         """`chat.completions.create`."""
-        raw = self._client().chat.completions.with_raw_response.create(**split(body))
+        raw = self.client().chat.completions.with_raw_response.create(**split(body))
         response = raw.parse()
         return {**_document(response), "_request_id": raw.headers.get("x-request-id")}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`chat.completions.create(stream=True)`, with the usage at the end."""
         body = {"stream_options": {"include_usage": True}, **body}
-        events = self._client().chat.completions.create(**split(body), stream=True)
+        events = self.client().chat.completions.create(**split(body), stream=True)
         return closing(events)
 
-    def _client(self) -> Any:
+    def connect(self) -> Any:
+        """The client of the library; it does not try again by itself."""
         try:
             from openai import OpenAI
         except ImportError:

@@ -117,13 +117,13 @@ class OpenAIResponses(OpenAIChat):
 
     def send(self, body: Json) -> Json:
         """`responses.create`."""
-        raw = self._client().responses.with_raw_response.create(**split(body, _TYPED))
+        raw = self.client().responses.with_raw_response.create(**split(body, _TYPED))
         found: Json = raw.parse().to_dict(mode="json")
         return {**found, "_request_id": raw.headers.get("x-request-id"), "store": body["store"]}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`responses.create(stream=True)`."""
-        for event in closing(self._client().responses.create(**split(body, _TYPED), stream=True)):
+        for event in closing(self.client().responses.create(**split(body, _TYPED), stream=True)):
             if isinstance(event.get("response"), dict):
                 event["response"]["store"] = body["store"]
             yield event

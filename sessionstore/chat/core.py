@@ -76,6 +76,7 @@ class Chat:
     ) -> None:
         self.sessions = sessions
         self._settings = settings or {}
+        self._adapters: dict[str, Adapter] = {}
 
     def ask(
         self,
@@ -127,8 +128,10 @@ class Chat:
     def adapter(self, model: str) -> tuple[Adapter, str]:
         """The adapter for a model, and the model's name there. Raises `UnknownModel`."""
         kind, name = adapters.find(model)
-        given = self._settings(kind) if callable(self._settings) else self._settings.get(kind.name)
-        return kind(given), name
+        if kind.name not in self._adapters:
+            given = self._settings(kind) if callable(self._settings) else self._settings.get(kind.name)
+            self._adapters[kind.name] = kind(given)
+        return self._adapters[kind.name], name
 
     def _begin(
         self,
@@ -183,6 +186,8 @@ class Turn:
         self.sessions, self.session, self.adapter = sessions, session, adapter
         self._model, self._options, self._tools = model, options, tools
         self._asked: Message | None = None
+        self._again = False
+        """Whether an unfinished answer already follows what was asked."""
         self._began = 0.0
         self.report = Report()
 
@@ -217,7 +222,7 @@ class Turn:
             made = thread.begun(made, prefill)
         if error is not None:
             made["x"] = {**made.get("x", {}), "unfinished": thread.told(error)}
-        if self._asked is not None and self.session.history()[-1]["id"] != self._asked["id"]:
+        if self._asked is not None and self._again:
             made["parent"] = self._asked["id"]
         self.session.append([made])
         _trace("answered" if error is None else "kept an unfinished answer", self.session, **self._facts(made))
@@ -228,9 +233,10 @@ class Turn:
         history = session.history()
         asked = thread.unanswered(history)
         self._asked = history[asked] if asked is not None else None
-        path = [
-            message for message in history[: len(history) if asked is None else asked + 1] if thread.is_told(message)
-        ]
+        later = history[len(history) if asked is None else asked + 1 :]
+        unfinished = [message for message in later if message["role"] == "assistant"]
+        self._again = bool(unfinished)
+        path = thread.told_of(message for message in history if message not in unfinished)
         about = dict(session.revision)
         about = {name: about[name] for name in ("system", "tools", "source", "models") if about.get(name)}
         if self._tools is not None:

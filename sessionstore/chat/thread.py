@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sessionstore import errors, layout
 from sessionstore.chat.sessions import Session, Sessions
+from sessionstore.exporters.content import texts
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.view import LEFT_OUT
 from sessionstore.journal import now
@@ -49,9 +50,17 @@ def unanswered(history: Sequence[Message]) -> int | None:
     return None
 
 
-def is_told(message: Message) -> bool:
-    """Whether a message is told to a model. An answer that was cut off and not asked for again is."""
-    return message.get("kind") not in LEFT_OUT
+def told_of(messages: Iterable[Message]) -> list[Message]:
+    """What of some messages a model is told. The record of a switch is told in the user's name, so that it keeps its
+    place with every provider. An answer that was cut off and never asked for again is told as far as it came."""
+    found = []
+    for message in messages:
+        if message.get("kind") == "switch":
+            parts = [{"type": "text", "content": f"[note] {text}"} for text in texts(message["parts"])]
+            found.append({**message, "role": "user", "kind": None, "parts": parts})
+        elif message.get("kind") not in LEFT_OUT:
+            found.append(message)
+    return found
 
 
 def stamped(message: Message) -> Message:
