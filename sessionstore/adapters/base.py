@@ -179,6 +179,13 @@ class Adapter(ABC):
                 self._connected = self.connect()
             return self._connected
 
+    def close(self) -> None:
+        """Close the connections; the next question makes new ones."""
+        with self._lock:
+            made, self._connected = self._connected, None
+        if made is not None:
+            made.close()
+
     def key(self) -> str:
         """The API key. A server that is not the provider's own may do without. Raises `NoCredentials`."""
         if self.settings.api_key:
@@ -244,8 +251,11 @@ class Stream:
             except Exception as error:
                 raise self._cut(adapter.failure(error, self._ask)) from None
             yield from self._taken(event)
+        self._whole()
+
+    def _whole(self) -> None:
         if not self._gatherer.finished:
-            raise errors.AnswerCut(provider=adapter.title, reason="it ended before it was whole", again=True)
+            raise errors.AnswerCut(provider=self._adapter.title, reason="it ended before it was whole", again=True)
 
     def _taken(self, event: Json) -> list[Delta]:
         try:
@@ -262,7 +272,8 @@ class Stream:
             close()
 
     def message(self) -> Message:
-        """The whole answer. Raises `AnswerInvalid`."""
+        """The whole answer, once it was read to its end. Raises `AnswerCut`, `AnswerInvalid`."""
+        self._whole()
         return self._adapter.understood(lambda: self._adapter.message(self._gatherer.response()), self._ask)
 
     def partial(self) -> Message | None:

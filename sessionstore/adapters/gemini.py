@@ -119,8 +119,12 @@ class Gemini(Adapter):
         except ImportError:
             raise self.missing() from None
         settings = self.settings
+        address, _, version = (settings.base_url or self.url).rstrip("/").rpartition("/")
+        if not re.fullmatch(r"v\d\w*", version):
+            address, version = f"{address}/{version}", "v1beta"
         options: Any = {
-            "base_url": settings.base_url or self.url,
+            "base_url": address,
+            "api_version": version,
             "timeout": int(settings.timeout * 1000),
             "headers": dict(settings.headers),
             "retry_options": {"attempts": 1},

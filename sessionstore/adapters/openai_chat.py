@@ -4,7 +4,7 @@ What it cannot take: reasoning, images in tool results, pictures by the assistan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, ClassVar
 
 from sessionstore import errors
@@ -162,7 +162,7 @@ def _document(response: Any) -> Json:
     return found
 
 
-def closing(events: Any) -> Iterator[Json]:
+def closing(events: Any) -> Generator[Json]:
     """A library's events as JSON; the connection is closed when they end or are no longer wanted."""
     try:
         for event in events:

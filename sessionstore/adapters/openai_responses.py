@@ -5,7 +5,7 @@ last answer that OpenAI has kept (`previous_response_id`); an id in `extra["conv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, ClassVar
 
 from sessionstore.adapters import usage
@@ -123,10 +123,18 @@ class OpenAIResponses(OpenAIChat):
 
     def open(self, body: Json) -> Iterator[Json]:
         """`responses.create(stream=True)`."""
-        for event in closing(self.client().responses.create(**split(body, _TYPED), stream=True)):
+        return _with_store(closing(self.client().responses.create(**split(body, _TYPED), stream=True)), body["store"])
+
+
+def _with_store(events: Generator[Json], store: bool) -> Iterator[Json]:
+    """The events; the response says whether it is kept, also where the server does not."""
+    try:
+        for event in events:
             if isinstance(event.get("response"), dict):
-                event["response"]["store"] = body["store"]
+                event["response"]["store"] = store
             yield event
+    finally:
+        events.close()
 
 
 def _since(ask: Ask) -> tuple[str | None, Sequence[Message]]:

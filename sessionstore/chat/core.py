@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import TracebackType
 from typing import Any
 
 from sessionstore import adapters, errors, objects
@@ -77,6 +78,19 @@ class Chat:
         self.sessions = sessions
         self._settings = settings or {}
         self._adapters: dict[str, Adapter] = {}
+
+    def __enter__(self) -> Chat:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the providers."""
+        for adapter in self._adapters.values():
+            adapter.close()
 
     def ask(
         self,
@@ -216,7 +230,7 @@ class Turn:
 
     def keep(self, message: Message, error: BaseException | None = None) -> Answer:
         """Keep an answer, or what there is of one because of an error."""
-        made = thread.stamped(message)
+        made = thread.stamped({"model": self._model, **message} if self._model else message)
         prefill = self._options.get("prefill")
         if prefill and error is None:
             made = thread.begun(made, prefill)
@@ -325,7 +339,8 @@ def chat(
     **options: Any,
 ) -> Answer:
     """Say something to a model and get its answer, both kept in a session: `Chat(sessions, settings).ask(…)`."""
-    return Chat(sessions, settings).ask(messages, model, session_id, **options)
+    with Chat(sessions, settings) as made:
+        return made.ask(messages, model, session_id, **options)
 
 
 def run(calls: Sequence[Message], toolbox: Toolbox | None) -> list[Message] | None:
