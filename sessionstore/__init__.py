@@ -1,7 +1,7 @@
 """sessionstore: git for conversations.
 
-The public interface for programs is `Store` and the error classes; everything is imported when first used, so that
-importing the package costs nothing.
+The public interface for programs is `Store`, `SessionManager` and the error classes; everything is imported when first
+used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sessionstore.errors import SessionstoreError
+    from sessionstore.manager.core import SessionManager
     from sessionstore.store import Store
 
-__all__ = ["SessionstoreError", "Store", "__version__"]
+__all__ = ["SessionManager", "SessionstoreError", "Store", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +23,10 @@ def __getattr__(name: str) -> Any:
         from sessionstore.store import Store
 
         return Store
+    if name == "SessionManager":
+        from sessionstore.manager.core import SessionManager
+
+        return SessionManager
     if name == "SessionstoreError":
         from sessionstore.errors import SessionstoreError
 

@@ -140,18 +140,19 @@ def test_every_field_of_the_search_language_is_explained() -> None:
 
 def test_the_example_of_the_library_guide_prints_what_it_says(tmp_path: Path) -> None:
     guide = ROOT / "docs" / "library.md"
-    [program], [printed, _] = blocks(guide, "python"), blocks(guide, "text")
-    script = tmp_path / "example.py"
-    script.write_text(program, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.stderr, done.stdout) == ("", printed)
+    [program, talk], [printed, talked, _] = blocks(guide, "python"), blocks(guide, "text")
+    for text, expected in ((program, printed), (talk, talked)):
+        script = tmp_path / "example.py"
+        script.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.stderr, done.stdout) == ("", expected)
     found = Program(tmp_path, tmp_path, tmp_path / "chats")("search", "anybody", "--json")
     assert [hit["key"] for hit in ok(found).json] == ["native:hello"]
 

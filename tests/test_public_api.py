@@ -72,7 +72,7 @@ ERRORS = {
 
 
 def test_the_public_names_are_those_that_were_meant() -> None:
-    assert sorted(sessionstore.__all__) == ["SessionstoreError", "Store", "__version__"]
+    assert sorted(sessionstore.__all__) == ["SessionManager", "SessionstoreError", "Store", "__version__"]
     for name in sessionstore.__all__:
         assert getattr(sessionstore, name) is not None
     assert sessionstore.SessionstoreError is errors.SessionstoreError

@@ -44,7 +44,7 @@ class SessionManager:
     def __init__(
         self, path: str | os.PathLike[str] | Store, *, index: bool = True, cache_size: int = 64, timeout: float = 60
     ) -> None:
-        self.store = path if isinstance(path, Store) else Store.init(path)
+        self.store = path if isinstance(path, Store) else _opened(path)
         self.pages = Pages(self.store)
         self.keeper = Keeper(self.store)
         self._index, self._size, self._timeout = index, max(1, cache_size), timeout
@@ -353,6 +353,14 @@ class SessionManager:
         from sessionstore.manager.recovery import recover
 
         return recover(self)
+
+
+def _opened(path: str | os.PathLike[str]) -> Store:
+    """The store at `path`, made when there is none. One that is there is opened without waiting for its writers."""
+    try:
+        return Store(path)
+    except errors.NoStore:
+        return Store.init(path)
 
 
 def fields_of(given: Mapping[str, Any], template: str | None = None) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def test_the_comparison_notices_what_is_missing_and_what_is_new() -> None:
 
 
 def test_every_command_that_prints_json_has_its_shape_documented() -> None:
-    tested = {*SHAPES, "rollback", "purge", "export", "restore"}
+    tested = {*SHAPES, "rollback", "purge", "export", "restore", "branch", "merge", "edit", "switch-model"}
     assert set(SECTIONS) == tested
 
 
