@@ -60,10 +60,10 @@ def kimi_chat(
     session_id: str | None = None,
     return_conversation: bool = False,
 ) -> str:
-    """Talk with Kimi. `session_id` may be ``@last`` (the session of Kimi's that was talked in last), ``@list`` (a report
-    of them) or ``@clear:ID`` (the next word in ID begins anew; nothing is deleted; ``@clear:@all`` for all). With a
-    `session_id`, `messages` are not looked at; of a session that is there, neither is `system`. Raises `ProviderError`,
-    `UsageError`."""
+    """Talk with Kimi. `session_id` may be ``@last`` (the session of Kimi's that was talked in last), ``@list`` (a
+    report of them) or ``@clear:ID`` (the next word in ID begins anew; nothing is deleted; ``@clear:@all`` for all). With a
+    `session_id`, `messages` are not looked at; of a session that is there, neither is `system`. Raises
+    `ProviderError`, `UsageError`."""
     if session_id == "@list":
         return report(_sessions(chat))
     if session_id is not None and session_id.startswith("@clear:"):
@@ -75,15 +75,15 @@ def kimi_chat(
     said: list[Mapping[str, Any]] = list(messages or ()) if session_id is None else []
     if prompt:
         said.append({"role": "user", "content": prompt})
-    known = session_id is not None and _there(chat, session_id)
-    options = {"temperature": temperature, "max_tokens": max_tokens, "prefill": partial_response}
+    options: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "prefill": partial_response}
+    if session_id is None or not _there(chat, session_id):
+        options["system"] = system
     answer = chat.ask(
         said,
         _model(chat, model, KIMI, session_id),
         session_id,
         tools=available_tools,
         toolbox=toolbox,
-        **({} if known else {"system": system}),
         **options,
     )
     return f"{told(answer)}\n\n{conversation(answer.session)}" if return_conversation else told(answer)

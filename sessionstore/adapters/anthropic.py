@@ -191,6 +191,7 @@ class Events(Gatherer):
         kind = event.get("type")
         if kind == "message_start":
             self._message |= event["message"]
+            self._message["_request_id"] = event.get("_request_id")
         elif kind == "content_block_start":
             yield from self._begin(event["index"], event["content_block"])
         elif kind == "content_block_delta":

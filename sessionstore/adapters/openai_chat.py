@@ -164,9 +164,11 @@ def _document(response: Any) -> Json:
 
 def closing(events: Any) -> Generator[Json]:
     """A library's events as JSON; the connection is closed when they end or are no longer wanted."""
+    headers = getattr(getattr(events, "response", None), "headers", {})
+    ident = headers.get("x-request-id") or headers.get("request-id")
     try:
         for event in events:
-            yield _document(event)
+            yield {**_document(event), "_request_id": ident}
     finally:
         events.close()
 

@@ -5,7 +5,7 @@ last answer that OpenAI has kept (`previous_response_id`); an id in `extra["conv
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any, ClassVar
 
 from sessionstore.adapters import usage
@@ -62,11 +62,13 @@ class OpenAIResponses(OpenAIChat):
         session = dict(ask.session)
         if system := content.texts([part for part in session.get("system") or () if isinstance(part, dict)]):
             body["instructions"] = "\n\n".join(system)
-        previous, messages = _since(ask) if ask.server_state else (None, ask.messages)
-        if previous:
-            body["previous_response_id"] = previous
         items = _Items(session, report)
-        body["input"] = [item for turn in turns(messages, report, ids, merged=False) for item in items.of(turn)]
+        found = turns(ask.messages, report, ids, merged=False)
+        kept = _kept(found) if ask.server_state else None
+        if kept is not None:
+            body["previous_response_id"] = kept[0]
+        body["input"] = [*items.results(found[kept[1]])] if kept else []
+        body["input"] += [item for turn in found[kept[1] + 1 if kept else 0 :] for item in items.of(turn)]
         if tools := definitions(session, report):
             body["tools"] = [
                 {
@@ -137,15 +139,16 @@ def _with_store(events: Generator[Json], store: bool) -> Iterator[Json]:
         events.close()
 
 
-def _since(ask: Ask) -> tuple[str | None, Sequence[Message]]:
-    """The id of the last answer that OpenAI has kept, and what was said after it."""
-    for number in range(len(ask.messages) - 1, -1, -1):
-        message = ask.messages[number]
-        x = message.get("x") or {}
-        kept = x.get("stored") is True and isinstance(x.get("response_id"), str)
-        if message["role"] == "assistant" and kept and message.get("provider") == OpenAIResponses.provider:
-            return x["response_id"], ask.messages[number + 1 :]
-    return None, ask.messages
+def _kept(found: list[Turn]) -> tuple[str, int] | None:
+    """The id of the last answer, when OpenAI has kept it, and which turn it ends."""
+    for number in range(len(found) - 1, -1, -1):
+        if found[number].role == "assistant":
+            message = found[number].messages[-1]
+            x = message.get("x") or {}
+            own = message.get("provider") == OpenAIResponses.provider and x.get("stored") is True
+            ident = x.get("response_id")
+            return (ident, number) if own and isinstance(ident, str) else None
+    return None
 
 
 class _Items:
@@ -163,6 +166,10 @@ class _Items:
             role = "developer" if turn.role == "system" else "user"
             if said := self._shown(turn.speech, files=role == "user"):
                 yield {"type": "message", "role": role, "content": said}
+        yield from self.results(turn)
+
+    def results(self, turn: Turn) -> Iterator[Json]:
+        """The outputs of a turn's calls."""
         for call in turn.calls:
             yield {"type": "function_call_output", "call_id": call.id, "output": self._output(call)}
 
@@ -288,10 +295,12 @@ class Events(Gatherer):
         self._response: Json = {"output": []}
         self._items: dict[int, Json] = {}
         self._begun: dict[int, Json] = {}
+        self._ident: str | None = None
 
     def take(self, event: Json) -> Iterator[Delta]:
         """An event."""
         kind = event.get("type", "")
+        self._ident = event.get("_request_id")
         if kind in ("response.completed", "response.incomplete"):
             self._response, self.finished = event["response"], True
         elif kind == "response.failed":
@@ -318,9 +327,9 @@ class Events(Gatherer):
     def response(self) -> Json:
         """The response."""
         if self.finished:
-            return self._response
+            return {**self._response, "_request_id": self._ident}
         output = [self._items.get(index) or _grown(item) for index, item in sorted(self._begun.items())]
-        return {**self._response, "output": output, "status": None}
+        return {**self._response, "output": output, "status": None, "_request_id": self._ident}
 
 
 def _grown(item: Json) -> Json:

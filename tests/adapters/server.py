@@ -35,7 +35,9 @@ def events(bodies: Iterable[Any], *, named: bool = False, done: bool = False, cu
         pieces.append(f"{head}data: {json.dumps(body, ensure_ascii=False)}\n\n".encode())
     if done:
         pieces.append(b"data: [DONE]\n\n")
-    return Reply(pieces, headers={"content-type": "text/event-stream", "x-request-id": "req-7"}, cut=cut)
+    return Reply(
+        pieces, headers={"content-type": "text/event-stream", "x-request-id": "req-7", "request-id": "req-7"}, cut=cut
+    )
 
 
 class Server:
