@@ -61,8 +61,8 @@ def kimi_chat(
     return_conversation: bool = False,
 ) -> str:
     """Talk with Kimi. `session_id` may be ``@last`` (the session of Kimi's that was talked in last), ``@list`` (a
-    report of them) or ``@clear:ID`` (the next word in ID begins anew; nothing is deleted; ``@clear:@all`` for all). With a
-    `session_id`, `messages` are not looked at; of a session that is there, neither is `system`. Raises
+    report of them) or ``@clear:ID`` (the next word in ID begins anew; nothing is deleted; ``@clear:@all`` for all).
+    With a `session_id`, `messages` are not looked at; of a session that is there, neither is `system`. Raises
     `ProviderError`, `UsageError`."""
     if session_id == "@list":
         return report(_sessions(chat))

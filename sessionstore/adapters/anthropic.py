@@ -51,6 +51,8 @@ class Anthropic(Adapter):
         if ask.cache:
             wishes["cache_control"] = {"type": "ephemeral"}
         body |= {name: value for name, value in wishes.items() if value is not None}
+        if "tools" not in body and (used := _used(body["messages"])):
+            body |= {"tools": used, "tool_choice": {"type": "none"}}
         if ask.reasoning is not None:
             _think(ask.reasoning, body, report)
         if ask.prefill:
@@ -123,6 +125,13 @@ _TYPED = frozenset(
 def _choice(wanted: str) -> Json:
     kinds = {"auto": "auto", "none": "none", "required": "any"}
     return {"type": kinds[wanted]} if wanted in kinds else {"type": "tool", "name": wanted}
+
+
+def _used(messages: list[Json]) -> list[Json]:
+    """The tools that were used, by their names: a conversation in which some were is refused without any."""
+    blocks = (block for message in messages for block in message["content"])
+    names = dict.fromkeys(block["name"] for block in blocks if block["type"] == "tool_use")
+    return [{"name": name, "input_schema": {"type": "object"}} for name in names]
 
 
 def _think(much: str | int, body: Json, report: Report) -> None:

@@ -29,7 +29,10 @@ Message = dict[str, Any]
 T = TypeVar("T")
 UNFINISHED = "unfinished"
 """The finish reason of an answer that was cut off."""
-_log = logging.getLogger("sessionstore.chat")
+AGAIN = "sessionstore.chat.again"
+"""The logger that is told when a provider is asked again."""
+_log = logging.getLogger(AGAIN)
+_log.addHandler(logging.NullHandler())
 _SHAPE = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 
 

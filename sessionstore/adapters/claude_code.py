@@ -5,6 +5,7 @@ resumes that and holds only what was said since. A session that it has not seen 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -112,7 +113,11 @@ class ClaudeCode(Adapter):
             finally:
                 if process.poll() is None:
                     process.kill()
-                process.communicate()
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        with contextlib.suppress(OSError):
+                            pipe.close()
 
     def _read(self, process: subprocess.Popen[str], said: str, complaints: IO[str]) -> Iterator[Json]:
         assert process.stdin is not None and process.stdout is not None

@@ -30,6 +30,7 @@ Toolbox = Mapping[str, Callable[..., Any]]
 ROUNDS = 20
 """So often a model may call tools before it has to answer."""
 _log = logging.getLogger("sessionstore.chat")
+_log.addHandler(logging.NullHandler())
 _OPTIONS = {one.name for one in fields(Ask)} - {"model", "messages", "session"}
 
 

@@ -76,6 +76,7 @@ def chat_command(
 
     if go_on and session_id:
         raise errors.UsageError(reason="--continue and --session cannot be used together")
+    _tell_waits()
     with SessionManager(app.store(create=True)) as sessions:
         name = "@last" if go_on else session_id
         with Chat(sessions, lambda kind: settings_from(os.environ, kind, base_url)) as talk:
@@ -88,6 +89,19 @@ def chat_command(
             if not text and not waiting:
                 raise errors.UsageError(reason="there is nothing to ask; give a prompt")
             said.ask(text)
+
+
+def _tell_waits() -> None:
+    """Say on stderr when a provider is asked again, since that takes its time."""
+    import logging
+
+    from sessionstore.adapters.base import AGAIN
+
+    class Tell(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(record.getMessage())
+
+    logging.getLogger(AGAIN).addHandler(Tell())
 
 
 class _Said:
