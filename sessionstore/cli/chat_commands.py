@@ -52,7 +52,7 @@ def settings_from(
 @click.option("--temperature", type=float, help="How freely to answer.")
 @click.option("--reasoning", metavar="MUCH", help="How much to think: low, medium, high or a number of tokens.")
 @click.option("--base-url", metavar="URL", help="Ask this server instead of the provider's own.")
-@click.option("--switch", is_flag=True, help="Agree that another model goes on with the session.")
+@click.option("--yes", is_flag=True, help="Agree that another model goes on with the session.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @json_option
 def chat_command(
@@ -128,7 +128,7 @@ class _Said:
         said = [{"type": "text", "content": text}] if text else []
         parts, self._parts = [*self._parts, *said], []
         messages = [{"role": "user", "parts": parts}] if parts else []
-        model, consent = self._given["model"], self._given["switch"]
+        model, consent = self._given["model"], self._given["yes"]
         call = self._talk.ask if self._given["no_stream"] or self._json else self._talk.stream
         answer: Any = call(messages, model, self._name, consent=consent, **self._options)
         self._options.pop("system", None)

@@ -95,7 +95,7 @@ def test_another_model_needs_consent(talking: Program) -> None:
     ok(chat(talking, "-m", "gpt-5", "-s", "s", "Hello"))
     refused = chat(talking, "-m", "claude-opus-4-6", "-s", "s", "Hello")
     assert refused.code == 2 and "consent" in refused.err
-    ok(chat(talking, "-m", "claude-opus-4-6", "-s", "s", "--switch", "Hello"))
+    ok(chat(talking, "-m", "claude-opus-4-6", "-s", "s", "--yes", "Hello"))
 
 
 def test_on_a_terminal_it_is_a_conversation(talking: Program, mocked: Mocked) -> None:
