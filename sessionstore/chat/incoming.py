@@ -27,7 +27,7 @@ def messages(said: Said) -> list[Message]:
 def _message(given: Any) -> Message:
     if isinstance(given, Mapping) and isinstance(given.get("parts"), list) and isinstance(given.get("role"), str):
         return dict(given)
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and ({"content", "tool_calls"} & given.keys()):
         made = chat_message({name: value for name, value in given.items() if value is not None})
         if made is not None and made["role"] in ("system", "user", "assistant", "tool"):
             return made

@@ -107,7 +107,7 @@ def _all_is_there(kept: list[dict[str, Any]], answers: list[str]) -> None:
     results = [part for one in kept if one["role"] == "tool" for part in one["parts"]]
     answered = {result["id"] for result in results}
     assert [call["id"] for call in calls if call["id"] in answered] == [result["id"] for result in results]
-    assert len(results) >= TURNS // 3 and len(calls) > len(results) + TURNS // 3
+    assert len(results) >= TURNS * 3 // 10 and len(calls) > len(results) + TURNS // 3
     texts = ["".join(p["content"] for p in one["parts"] if p["type"] == "text") for one in spoken]
     assert [text for text in texts if text] == [text for text in answers if text]
     assert sum(one.get("kind") == "switch" for one in kept) == TURNS // STAY - 1
