@@ -80,13 +80,15 @@ class Anthropic(Adapter):
 
     def send(self, body: Json) -> Json:
         """`messages.create`."""
-        raw = self.client().messages.with_raw_response.create(**split(body, _TYPED))
+        raw = self.client().messages.with_raw_response.create(**split(body, messages=[], max_tokens=body["max_tokens"]))
         found: Json = raw.parse().to_dict(mode="json")
         return {**found, "_request_id": raw.headers.get("request-id")}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`messages.create(stream=True)`."""
-        return closing(self.client().messages.create(**split(body, _TYPED), stream=True))
+        return closing(
+            self.client().messages.create(**split(body, messages=[], max_tokens=body["max_tokens"]), stream=True)
+        )
 
     def connect(self) -> Any:
         """The client of the library; it does not try again by itself."""
@@ -102,24 +104,6 @@ class Anthropic(Adapter):
             max_retries=0,
             default_headers=dict(settings.headers),
         )
-
-
-_TYPED = frozenset(
-    {
-        "model",
-        "max_tokens",
-        "messages",
-        "system",
-        "tools",
-        "tool_choice",
-        "temperature",
-        "top_p",
-        "stop_sequences",
-        "thinking",
-        "output_config",
-        "cache_control",
-    }
-)
 
 
 def _choice(wanted: str) -> Json:

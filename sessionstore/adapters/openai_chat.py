@@ -97,14 +97,14 @@ class OpenAIChat(Adapter):
 
     def send(self, body: Json) -> Json:
         """`chat.completions.create`."""
-        raw = self.client().chat.completions.with_raw_response.create(**split(body))
+        raw = self.client().chat.completions.with_raw_response.create(**split(body, messages=[]))
         response = raw.parse()
         return {**_document(response), "_request_id": raw.headers.get("x-request-id")}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`chat.completions.create(stream=True)`, with the usage at the end."""
         body = {"stream_options": {"include_usage": True}, **body}
-        events = self.client().chat.completions.create(**split(body), stream=True)
+        events = self.client().chat.completions.create(**split(body, messages=[]), stream=True)
         return closing(events)
 
     def connect(self) -> Any:
@@ -123,28 +123,11 @@ class OpenAIChat(Adapter):
         )
 
 
-_TYPED = frozenset(
-    {
-        "model",
-        "messages",
-        "tools",
-        "tool_choice",
-        "temperature",
-        "top_p",
-        "stop",
-        "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
-        "reasoning_effort",
-    }
-)
-
-
-def split(body: Json, typed: frozenset[str] = _TYPED) -> Json:
-    """The arguments for the library: what it knows by name, and the rest as it is."""
-    known = {name: value for name, value in body.items() if name in typed}
-    rest = {name: value for name, value in body.items() if name not in typed}
-    return known | ({"extra_body": rest} if rest else {})
+def split(body: Json, **empty: Any) -> Json:
+    """The body as arguments for the library. It has its wire form already; the libraries' own way to that form takes
+    longer than all the rest (100 ms for 1,000 messages), and knows no field that is newer. So they are given the
+    arguments they insist on, `empty`, and the body to send in their place."""
+    return {"model": body["model"], **empty, "extra_body": body}
 
 
 def choice(wanted: str) -> Any:

@@ -16,22 +16,6 @@ from sessionstore.exporters.report import Report
 from sessionstore.exporters.tools import definitions
 from sessionstore.exporters.turns import Call, Ids, Turn, turns
 
-_TYPED = frozenset(
-    {
-        "model",
-        "input",
-        "instructions",
-        "tools",
-        "tool_choice",
-        "temperature",
-        "top_p",
-        "max_output_tokens",
-        "reasoning",
-        "include",
-        "store",
-        "previous_response_id",
-    }
-)
 _RESPONSE = frozenset({"id", "object", "created_at", "model", "output", "usage", "status", "_request_id", "store"})
 _ECHO = frozenset(
     {"instructions", "tools", "tool_choice", "temperature", "top_p", "reasoning", "text", "truncation", "metadata"}
@@ -119,13 +103,13 @@ class OpenAIResponses(OpenAIChat):
 
     def send(self, body: Json) -> Json:
         """`responses.create`."""
-        raw = self.client().responses.with_raw_response.create(**split(body, _TYPED))
+        raw = self.client().responses.with_raw_response.create(**split(body, input=[]))
         found: Json = raw.parse().to_dict(mode="json")
         return {**found, "_request_id": raw.headers.get("x-request-id"), "store": body["store"]}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`responses.create(stream=True)`."""
-        return _with_store(closing(self.client().responses.create(**split(body, _TYPED), stream=True)), body["store"])
+        return _with_store(closing(self.client().responses.create(**split(body, input=[]), stream=True)), body["store"])
 
 
 def _with_store(events: Generator[Json], store: bool) -> Iterator[Json]:
