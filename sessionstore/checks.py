@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +15,6 @@ import zstandard
 
 from sessionstore import canonical, errors, fsio, layout, objects
 from sessionstore.closure import Reference
-from sessionstore.journal import Batch
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 KNOWN = frozenset({layout.MARKER, "views", *layout.DIRECTORIES})
@@ -57,10 +57,10 @@ class Damage(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """What a verification has found. `checked` counts what was looked at; `orphans` are objects that nothing refers
-    to (any more), `bytes` are bytes read from disk."""
+    """What a verification has found. `counts` says what was looked at; `orphans` are objects that nothing refers to
+    (any more), `bytes` are bytes read from disk."""
 
-    checked: dict[str, int] = field(
+    counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("revisions", "notes", "objects", "orphans", "originals", "bytes", "batches"), 0
         )
@@ -74,6 +74,11 @@ class Report:
     def ok(self) -> bool:
         """Whether nothing is damaged."""
         return not self.found
+
+    @property
+    def checked(self) -> int:
+        """How many files were looked at."""
+        return sum(self.counts[name] for name in ("revisions", "notes", "objects", "batches"))
 
     @property
     def damage(self) -> list[Damage]:
@@ -95,7 +100,8 @@ class Report:
             shown.append(f"and {len(self.warnings) - len(shown)} more warnings")
         return {
             "ok": self.ok,
-            "checked": dict(self.checked),
+            "checked": self.checked,
+            "counts": dict(self.counts),
             "damage": [
                 {"path": path, "kind": kind, "sessions": list(sessions)} for path, kind, sessions in self.damage
             ],
@@ -198,9 +204,8 @@ def is_message(message: Any) -> bool:
     )
 
 
-def adds_up(original: dict[str, Any]) -> bool:
+def adds_up(original: Mapping[str, Any], chunks: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an original's chunks are as long together as it is; an only chunk is the original."""
-    chunks = original["chunks"]
     if sum(chunk["bytes"] for chunk in chunks) != original["bytes"]:
         return False
     return len(chunks) != 1 or bool(chunks[0]["id"] == original["sha256"])
@@ -242,36 +247,16 @@ def key_of(stem: str, data: bytes) -> str | None:
 
 def holds(stored: Sequence[bytes], read: Sequence[bytes]) -> bool:
     """Whether a session's lines are those of its original: exactly, or with more after them because it was gone on
-    with, or, for a source that shows a window only, with more around them. A session put together of windows has
-    numbered its messages anew and took over no system message twice."""
+    with, or, for a source that shows a part of the session only, with more around them. A session put together of such
+    parts has given its messages ids anew."""
     if list(stored[: len(read)]) == list(read):
         return True
-    if len(stored) <= len(read):
-        return False
-    shown, seen = _bare(read), _bare(stored)
-    if not {line for role, line in shown if role == "system"} <= {line for _, line in seen}:
-        return False
-    window, talk = ([line for role, line in lines if role != "system"] for lines in (shown, seen))
-    return any(talk[start : start + len(window)] == window for start in range(len(talk) - len(window), -1, -1))
+    return len(stored) > len(read) and not Counter(_bare(read)) - Counter(_bare(stored))
 
 
-def _bare(lines: Sequence[bytes]) -> list[tuple[str, bytes]]:
-    bare = []
-    for line in lines:
-        message = canonical.loads(line)
-        message.pop("id", None)
-        bare.append((message.get("role", ""), canonical.dumps(message)))
-    return bare
-
-
-def retired_originals(batch: Batch) -> Iterator[tuple[set[str], dict[str, Any]]]:
-    """(keys of the sessions in it, original) of each file that a batch removed after storing it: the store's copy is
-    the only one, also when no session was found in it."""
-    if batch.undone:
-        return
-    for path, entry in batch.retire.items():
-        lines = [line for line in batch.live if line["path"] == path]
-        yield {session["key"] for line in lines for session in line["sessions"]}, entry["original"]
+def _bare(lines: Sequence[bytes]) -> list[bytes]:
+    messages = map(canonical.loads, lines)
+    return [canonical.dumps({name: value for name, value in message.items() if name != "id"}) for message in messages]
 
 
 # -- what lies where ---------------------------------------------------------------------------------------------------

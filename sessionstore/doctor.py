@@ -98,7 +98,7 @@ def _place(store: Store) -> Iterator[Finding]:
     except OSError:
         return
     if is_network(kind):
-        advice = "keep the index elsewhere (--index); use the store from one machine at a time"
+        advice = "keep the store on a disk of this machine, or use it from one machine at a time"
         yield _finding("warning", f"the store is on a network file system ({kind})", advice)
     elif kind:
         yield _finding("ok", f"the file system is {kind}")

@@ -12,13 +12,14 @@ its exit code, so text, code and raise site cannot drift. The command line catch
     ├── StorageError (6)          NoSpace, WriteFailed, ReadFailed, ReadOnly
     ├── FormatTooNew (7)
     ├── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
-    │                             Purged, NoFTS5
+    │                             Purged, GivenUp, NoFTS5
     └── ProviderError (1)         ProviderRefused (ContextTooLong), ProviderDenied, RateLimited, ProviderDown,
                                   ProviderUnreachable, AnswerCut, AnswerInvalid
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 
@@ -31,6 +32,14 @@ class SessionstoreError(Exception):
         self.fields = fields
         template = (type(self).__doc__ or "{reason}").splitlines()[0]
         super().__init__(template.format(**fields))
+
+    def __reduce__(self) -> tuple[Callable[..., SessionstoreError], tuple[Any, ...]]:
+        """Errors cross the borders of processes whole."""
+        return _again, (type(self), self.fields)
+
+
+def _again(kind: type[SessionstoreError], fields: dict[str, Any]) -> SessionstoreError:
+    return kind(**fields)
 
 
 class UsageError(SessionstoreError):
@@ -163,6 +172,10 @@ class SourceChanged(ForeignError):
 
 class Purged(ForeignError):
     """{path} holds only sessions that were purged; it was left alone"""
+
+
+class GivenUp(ForeignError):
+    """the bytes {path} had then were given up by `gc --superseded-originals` on {time}; later ones are kept"""
 
 
 class VerificationFailed(ForeignError):

@@ -1,8 +1,8 @@
 """Sweeping what nothing refers to: first to the trash, and out of the trash when its time is over.
 
 Steps, and what a kill between two leaves (running again finishes it):
-  1. what is needed is marked: by revisions, by superseded revisions in the part of the trash that stays, by files
-     that were retired (the store's copy is the only one), by damaged revisions in quarantine     nothing changed
+  0. when asked to: journals say which originals of earlier states of sources are given up       nothing else changed
+  1. what is needed is marked (see `closure`)                                                     nothing changed
   2. objects that are not marked move to `trash/<ULID>/objects/`                                  fewer of them moved
   3. folders of the trash that have expired are removed                                           parts of them left
   4. temp files of dead processes are removed                                                     -
@@ -15,23 +15,20 @@ folder of a batch that was interrupted never expires: the next run needs it.
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sessionstore import checks, errors, fsio, layout, objects
-from sessionstore.closure import Reference, objects_of, trashed_revisions
-from sessionstore.journal import Batch, Journals
+from sessionstore import errors, fsio, layout
+from sessionstore.closure import Reference, referenced
+from sessionstore.journal import Batch, Journals, Line, files_of
+from sessionstore.journal import now as present
 from sessionstore.store import Store
 
 GRACE_DAYS = 14
 DAY = 86400.0
-_NAMES = re.compile(rb"[0-9a-f]{64}")
-_CROCKFORD = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 
 
 @dataclass(slots=True)
@@ -45,6 +42,8 @@ class Swept:
     expired: int = 0
     kept_in_trash: int = 0
     temp: int = 0
+    given_up: int = 0
+    """earlier states of sources whose originals are no longer kept for their batch"""
     folder: str | None = None
     """where in the trash the objects are now"""
     expired_folders: list[str] = field(default_factory=list)
@@ -57,12 +56,21 @@ class Swept:
             "expired": self.expired,
             "kept_in_trash": self.kept_in_trash,
             "temp": self.temp,
+            "given_up": self.given_up,
             "dry_run": self.dry_run,
         }
 
 
-def gc(store: Store, *, dry_run: bool = False, grace_days: float = GRACE_DAYS, now: float | None = None) -> Swept:
-    """Collect garbage. `now` is the time to go by, in seconds since 1970. Raises `Busy`, `LocksUnavailable`, and
+def gc(
+    store: Store,
+    *,
+    dry_run: bool = False,
+    grace_days: float = GRACE_DAYS,
+    superseded_originals: bool = False,
+    now: float | None = None,
+) -> Swept:
+    """Collect garbage. With `superseded_originals`, originals of earlier states of sources go too, where the last state
+    is whole in the store. `now` is the time to go by, in seconds since 1970. Raises `Busy`, `LocksUnavailable`, and
     `DamageError` when a revision or journal cannot be read (then nobody can tell what is needed); refuses with
     `SessionstoreError` when the clock is more than a day behind the store's newest entry."""
     moment = time.time() if now is None else now
@@ -73,7 +81,9 @@ def gc(store: Store, *, dry_run: bool = False, grace_days: float = GRACE_DAYS, n
         expired = [name for name in folders if _age(name, batches.get(name), moment) > grace_days * DAY]
         result = Swept(dry_run, expired_folders=expired)
         result.expired, result.kept_in_trash = len(expired), len(folders) - len(expired)
-        _sweep(store, needed(store, set(expired), list(batches.values())), result)
+        if superseded_originals:
+            result.given_up = _give_up(store, list(batches.values()), dry_run=dry_run)
+        _sweep(store, referenced(store, batches.values(), without=expired), result)
         if not dry_run:
             for name in expired:
                 fsio.remove_tree(f"{store.root}/trash/{name}")
@@ -81,30 +91,44 @@ def gc(store: Store, *, dry_run: bool = False, grace_days: float = GRACE_DAYS, n
     return result
 
 
-def needed(store: Store, without: set[str], batches: list[Batch]) -> set[Reference]:
-    """Every object that must stay, not counting what only these folders of the trash need. The caller holds the store
-    alone. Raises `DamageError`, `ReadFailed` when a revision cannot be read."""
-    found: set[Reference] = set()
-    for name in store.revision_names():
-        found.update(objects_of(store, store.load_revision(name)))
-    for folder in trash_folders(store):
-        if folder not in without:
-            for _, revision in trashed_revisions(store, folder):
-                found.update(objects_of(store, revision))
+def _give_up(store: Store, batches: list[Batch], *, dry_run: bool) -> int:
+    """Give up the originals of earlier states of sources whose last state is in the store and can be put together;
+    returns how many sources. The journals say so before anything is removed."""
+    lines = [(batch, number, line) for batch in batches for number, line in _held(batch)]
+    last = {line["path"]: (batch.id, number) for batch, number, line in lines}
+    whole: dict[str, bool] = {}
+    given_up: dict[str, list[int]] = {}
+    for batch, number, line in lines:
+        path = line["path"]
+        if last[path] != (batch.id, number):
+            if path not in whole:
+                whole[path] = _is_whole(store, next(one for b, n, one in lines if (b.id, n) == last[path]))
+            if whole[path]:
+                given_up.setdefault(batch.id, []).append(number)
+    time = present()
     for batch in batches:
-        for _, original in checks.retired_originals(batch):
-            found.update((chunk["id"], objects.CHUNK) for chunk in original["chunks"])
-    found.update(_named_in_quarantine(store))
-    return found
+        if numbers := given_up.get(batch.id):
+            line = {"t": "dropped", "n": numbers, "time": time}
+            batch.take(line)
+            if not dry_run:
+                Journals(store.root).append(batch.id, [line])
+    return sum(map(len, given_up.values()))
 
 
-def _named_in_quarantine(store: Store) -> Iterator[Reference]:
-    """Whatever a damaged revision still names: what it says may one day be put together again."""
-    for folder in filter(layout.is_ulid, fsio.names(f"{store.root}/quarantine")):
-        root = f"{store.root}/quarantine/{folder}/sessions"
-        for name in fsio.walk(root, 1):
-            for sha256 in set(_NAMES.findall(fsio.read_bytes(f"{root}/{name}"))):
-                yield from ((sha256.decode(), kind) for kind in objects.KINDS)
+def _held(batch: Batch) -> list[tuple[int, Line]]:
+    lines = [(line["n"], line) for line in batch.live]
+    return [(n, line) for n, line in lines if n not in batch.dropped and not line.get("purged")]
+
+
+def _is_whole(store: Store, line: Line) -> bool:
+    """Whether every file of a source can be put together from the store."""
+    try:
+        for file in files_of(line):
+            for _ in store.original(file["original"]):
+                pass
+    except errors.SessionstoreError:
+        return False
+    return True
 
 
 def _sweep(store: Store, marked: set[Reference], result: Swept) -> None:
@@ -148,10 +172,7 @@ def _seconds(text: str) -> float:
 
 def ulid_time(name: str) -> float:
     """The time in a ULID, in seconds since 1970."""
-    number = 0
-    for digit in name[:10]:
-        number = number * 32 + _CROCKFORD[digit]
-    return number / 1000
+    return layout.ulid_milliseconds(name) / 1000
 
 
 def newest_ulid(store: Store) -> str | None:

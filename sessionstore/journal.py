@@ -6,7 +6,8 @@ A journal is `batches/<ULID>.jsonl`, canonical JSON lines with a type under "t",
     source      one source, fully read, stored and verified; lists the revisions it is ABOUT to create and supersede
     commit      the source lines (by number) whose revisions are in place and durable
     failed      a source that was left out, and why
-    retire      a source file about to be removed; `retired` when it is gone
+    retire      a file about to be removed; `kept` when it was not removed after all
+    dropped     source lines (by number) whose originals gc was told to give up
     end         the batch is finished
     undo        a rollback has begun; `undone` when it is complete
 
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sessionstore import canonical, errors, fsio, layout
+from sessionstore import __version__, canonical, errors, fsio, layout
 
 Line = dict[str, Any]
 
@@ -43,9 +44,10 @@ class Batch:
     """source lines by number"""
     committed: set[int] = field(default_factory=set)
     failed: list[Line] = field(default_factory=list)
-    retire: dict[str, Line] = field(default_factory=dict)
-    """files that were, or were about to be, removed, by path"""
-    retired: set[str] = field(default_factory=set)
+    retire: dict[tuple[str, str], Line] = field(default_factory=dict)
+    """files that were, or were about to be, removed, by path and SHA-256, the last one last"""
+    dropped: dict[int, str] = field(default_factory=dict)
+    """source lines whose originals were given up, by number, and when"""
     end: Line | None = None
     undo: bool = False
     undone: Line | None = None
@@ -63,8 +65,13 @@ class Batch:
 
     @property
     def live(self) -> list[Line]:
-        """The source lines that took effect, in order; none when the batch was rolled back."""
-        return [] if self.undone else [self.sources[n] for n in sorted(self.committed) if n in self.sources]
+        """The source lines that are in effect, in order; none when the batch was, or is being, rolled back."""
+        return [] if self.undo or self.undone else self.settled
+
+    @property
+    def settled(self) -> list[Line]:
+        """The source lines that took effect, in order, whether or not they were rolled back since."""
+        return [self.sources[n] for n in sorted(self.committed) if n in self.sources]
 
     def unsettled(self) -> list[Line]:
         """Source lines whose revisions may or may not be in place."""
@@ -73,10 +80,13 @@ class Batch:
     def take(self, line: Line) -> None:
         """Add one line."""
         kind = line["t"]
-        if "path_bytes" in line:
-            line["path"] = os.fsdecode(bytes.fromhex(line["path_bytes"]))
+        for one in files_of(line):
+            if "path_bytes" in one:
+                one["path"] = os.fsdecode(bytes.fromhex(one["path_bytes"]))
         if kind == "source":
+            _check_source(line)
             self.sources[line["n"]] = line
+            self.end = None  # a journal of live imports goes on after the end of a pass
         elif kind == "commit":
             self.committed.update(line["n"])
         elif kind == "withdrawn":
@@ -87,9 +97,13 @@ class Batch:
         elif kind == "begin":
             self.begin = self.begin or line
         elif kind == "retire":
-            self.retire[line["path"]] = line
-        elif kind == "retired":
-            self.retired.update(line["paths"])
+            file = line["path"], line["original"]["sha256"]
+            self.retire.pop(file, None)
+            self.retire[file] = line
+        elif kind == "kept":
+            self.retire.pop((line["path"], line["sha256"]), None)
+        elif kind == "dropped":
+            self.dropped.update(dict.fromkeys(line["n"], line["time"]))
         elif kind == "end":
             self.end = line
         elif kind == "undo":
@@ -116,6 +130,10 @@ class Journals:
         """The ids of all batches, oldest first."""
         found = (name.removesuffix(".jsonl") for name in fsio.names(self.root) if name.endswith(".jsonl"))
         return sorted(name for name in found if layout.is_ulid(name))
+
+    def new_id(self) -> str:
+        """An id for a new batch, that sorts after all others even when the clock was set back."""
+        return layout.ulid(after=max(self.ids(), default=None))
 
     def read(self, batch: str) -> Batch:
         """A batch. Raises `NotFound` or `JournalCorrupt`."""
@@ -155,8 +173,28 @@ def files_of(line: Line) -> list[Line]:
     return [line, *line.get("companions", ())]
 
 
+def _check_source(line: Line) -> None:
+    """Raises `KeyError` or `TypeError` for a source line that lacks what others rely on."""
+    for file in files_of(line):
+        original = file["original"]
+        _ = (
+            file["path"],
+            original["sha256"],
+            original["bytes"],
+            [(one["id"], one["bytes"]) for one in original["chunks"]],
+        )
+    _ = [(session["key"], session["revision"]) for session in line["sessions"]]
+
+
+def begin_line(batch: str, request: Line, time: str | None = None) -> Line:
+    """The first line of a journal: what was asked, when, by which version of the program."""
+    return {"t": "begin", "v": 1, "batch": batch, "time": time or now(), "request": request, "program": __version__}
+
+
 def _with_exact_path(line: Line) -> Line:
     """A line as it is written: a path that is not text is kept as bytes beside its readable form."""
+    if "companions" in line:
+        line = {**line, "companions": [_with_exact_path(companion) for companion in line["companions"]]}
     path = line.get("path")
     if path is None or canonical.clean_text(path) == path:
         return line

@@ -82,8 +82,9 @@ _last_ulid = (0, 0)
 _ulid_lock = threading.Lock()
 
 
-def ulid(now_ms: int | None = None) -> str:
-    """A new ULID: 26 characters that sort by time, monotonic inside one process even when the clock jumps back.
+def ulid(now_ms: int | None = None, after: str | None = None) -> str:
+    """A new ULID: 26 characters that sort by time, monotonic inside one process even when the clock jumps back, and
+    after the ULID `after`.
     Source: the ULID specification (48 bits of milliseconds, 80 random bits, Crockford base 32)."""
     global _last_ulid
     with _ulid_lock:
@@ -92,10 +93,24 @@ def ulid(now_ms: int | None = None) -> str:
             stamp, noise = _last_ulid[0], _last_ulid[1] + 1
         _last_ulid = (stamp, noise)
     number, text = stamp << 80 | noise, ""
+    if after and number <= (bound := _ulid_number(after)):
+        number = bound + 1 + int.from_bytes(os.urandom(8))
     for _ in range(26):
         number, digit = divmod(number, 32)
         text = _CROCKFORD[digit] + text
     return text
+
+
+def ulid_milliseconds(text: str) -> int:
+    """The time in a ULID."""
+    return _ulid_number(text) >> 80
+
+
+def _ulid_number(text: str) -> int:
+    number = 0
+    for digit in text:
+        number = number * 32 + _CROCKFORD.index(digit)
+    return number
 
 
 def is_ulid(text: str) -> bool:

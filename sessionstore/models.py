@@ -229,11 +229,20 @@ class Chunk(Open):
 
 
 class Original(Open):
-    """The exact bytes of an imported file, as chunks in order."""
+    """The exact bytes of an imported file, as chunks in order; or the large value that lists the chunks of a file of
+    many sessions. `name` says that it belongs to the file before it, and where it lay relative to that."""
 
     sha256: Sha256
     bytes: NonNegativeInt
-    chunks: list[Chunk]
+    chunks: list[Chunk] | None = None
+    chunks_object: Sha256 | None = None
+    name: Name | None = None
+
+    @model_validator(mode="after")
+    def _has_chunks(self) -> Self:
+        if (self.chunks is None) == (self.chunks_object is None):
+            raise ValueError("either chunks or chunks_object")
+        return self
 
 
 class Counts(Closed):

@@ -8,7 +8,8 @@ objects/ab/<sha256>.bin         one large value (also .bin.zst once compacted)
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import zstandard
 
@@ -53,6 +54,8 @@ class Objects:
     def __init__(self, root: str, temp: fsio.Temp) -> None:
         self.root = f"{root}/objects"
         self._temp = temp
+        self._listed: tuple[str, list[dict[str, Any]]] | None = None
+        """the list of chunks that was asked for last: sessions of one export are asked for one after the other"""
 
     def path(self, name: str, kind: str, *, packed: bool) -> str:
         """Where an object lies when it is stored compressed (`packed`) or plain."""
@@ -92,6 +95,16 @@ class Objects:
         data = fsio.read_bytes(path)
         return decompress(data, name) if path.endswith(".zst") else data
 
+    def chunks(self, original: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The chunks of an original, in order, each with `id` and `bytes`, whether the entry lists them itself or
+        names the object that does. Raises `ObjectMissing`, `ObjectCorrupt`."""
+        if "chunks_object" not in original:
+            return list(original["chunks"])
+        name = original["chunks_object"]
+        if self._listed is None or self._listed[0] != name:
+            self._listed = name, chunk_list(name, self.get(name, VALUE, check=True))
+        return self._listed[1]
+
     def find(self, name: str, kind: str) -> str | None:
         """The path of the file that holds an object, or None when it is missing."""
         return next(filter(fsio.exists, self._places(name, kind)), None)
@@ -115,6 +128,14 @@ class Objects:
             parsed = parse_name(relative)
             if parsed:
                 yield *parsed, f"{self.root}/{relative}"
+
+
+def chunk_list(name: str, data: bytes) -> list[dict[str, Any]]:
+    """The chunks that an object lists. Raises `ObjectCorrupt`."""
+    try:
+        return [{"id": str(chunk["id"]), "bytes": int(chunk["bytes"])} for chunk in canonical.loads(data)]
+    except (ValueError, KeyError, TypeError):
+        raise errors.ObjectCorrupt(name=name) from None
 
 
 def parse_name(relative: str) -> tuple[str, str] | None:

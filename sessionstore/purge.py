@@ -1,8 +1,8 @@
 """Erasing one session for good, wherever the store still has anything of it.
 
 Steps, each of which can be repeated after a kill:
-  1. a tombstone note, without content, so that nothing brings the session back   the session is there, unlisted by
-                                                                                  importers
+  1. a tombstone note, without content, so that nothing brings the session back,  the session is there, unlisted by
+     for its key and those it has under other roots                               importers
   2. its revisions are removed                                                    objects that nothing refers to
   3. objects that nothing else needs are removed, out of the trash and the quarantine too, and with them whatever was
      garbage before: it may be an earlier state of this very session               fewer of them
@@ -11,7 +11,8 @@ Steps, each of which can be repeated after a kill:
   6. a journal of its own says that it was purged                                  -
 
 Journals are only ever appended to, but here: what an importer keeps to go on with a growing file quotes the session.
-Their paths and hashes stay. Objects that another session needs as well stay, and the report names them.
+Their paths and hashes stay. Objects that another session needs as well stay, and the report names them, and the source
+files whose originals stay because they hold other sessions too.
 """
 
 from __future__ import annotations
@@ -19,16 +20,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from sessionstore import canonical, checks, errors, fsio, layout, notes, objects
-from sessionstore.closure import Reference, objects_of
+from sessionstore.closure import NAMES, Reference, kept_originals, objects_of, objects_of_original
 from sessionstore.gc import sweep_temp
-from sessionstore.journal import Journals, Line, now
+from sessionstore.journal import Journals, Line, begin_line, now
 from sessionstore.store import Store, parse_document
-
-_NAMES = re.compile(rb"[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -44,6 +44,8 @@ class Purged:
     journals: int = 0
     views: int = 0
     shared: dict[Reference, list[str]] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    """sessions because of which the originals of source files that held the purged one stay, by path"""
 
     def as_json(self) -> dict[str, Any]:
         """The shape that `purge --json` prints."""
@@ -51,7 +53,8 @@ class Purged:
             {"object": name, "kind": kind, "sessions": keys} for (name, kind), keys in sorted(self.shared.items())
         ]
         counts = {name: getattr(self, name) for name in ("revisions", "notes", "objects", "bytes", "journals", "views")}
-        return {"key": self.key, "batch": self.batch, **counts, "shared": shared}
+        files = [{"path": path, "sessions": keys} for path, keys in sorted(self.files.items())]
+        return {"key": self.key, "batch": self.batch, **counts, "shared": shared, "files": files}
 
 
 @dataclass(slots=True)
@@ -61,10 +64,14 @@ class _Needs:
     key: str
     paths: list[str] = field(default_factory=list)
     """revisions of the session, and copies of them"""
+    aliases: set[str] = field(default_factory=set)
+    """keys that the session has under other roots, and that are no other session's"""
     own: set[Reference] = field(default_factory=set)
     others: dict[Reference, set[str]] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
-    """SHA-256 of retired files that held nothing but the session"""
+    """SHA-256 of source files that held nothing but the session"""
+    files: dict[str, set[str]] = field(default_factory=dict)
+    """other sessions in the source files that held the session and more, by path"""
 
     def take(self, references: set[Reference], keys: set[str]) -> None:
         """Add what the sessions `keys` (none: a file without sessions) need."""
@@ -85,12 +92,17 @@ def purge(store: Store, key: str, *, reason: str | None = None) -> Purged:
         if not needs.paths and not notes.names_of(store, key):
             raise errors.NotFound(name=key)
         if tombstone is None or reason is not None:
-            notes.write_note(store, key, notes.TOMBSTONE, {"time": now(), "reason": reason})
+            tombstone = {"time": now(), "reason": reason}
+            notes.write_note(store, key, notes.TOMBSTONE, tombstone)
+        for alias in sorted(needs.aliases):
+            if not notes.is_purged(store, alias):
+                notes.write_note(store, alias, notes.TOMBSTONE, tombstone)
         flush = fsio.Flush()
         for path in sorted(needs.paths, key=lambda path: not path.startswith("sessions/")):
             result.revisions += fsio.remove(f"{store.root}/{path}", flush)
         flush.close()
         result.shared = {ref: sorted(needs.others[ref]) for ref in needs.own & needs.others.keys()}
+        result.files = {path: sorted(keys) for path, keys in needs.files.items()}
         _remove_objects(store, needs, result, flush)
         result.notes = _remove_notes(store, key, flush)
         result.views = _remove_views(store, key, flush)
@@ -123,56 +135,63 @@ def _documents(store: Store, key: str) -> Iterator[tuple[str, str]]:
 def _needs(store: Store, key: str) -> _Needs:
     needs, stem = _Needs(key), _stem(key)
     for path, whose in _documents(store, key):
-        references, found = _references(store, path)
-        if whose == stem or found == key:
+        references, document = _references(store, path)
+        if whose == stem or document["key"] == key:
             needs.paths.append(path)
             needs.take(references, {key})
+            needs.aliases.update(filter(_is_key_of(key), document.get("aliases", ())))
         else:
-            needs.take(references, {found})
-    for keys, original in _retired(store):
-        needs.take({(chunk["id"], objects.CHUNK) for chunk in original["chunks"]}, keys)
-        if keys == {key}:
-            needs.retired.add(original["sha256"])
+            needs.take(references, {document["key"]})
+    for kept in kept_originals(Journals(store.root).all()):
+        with suppress(errors.DamageError):
+            needs.take(set(objects_of_original(store, kept.original)), set(kept.keys))
+        if kept.keys == {key}:
+            needs.retired.add(kept.original["sha256"])
+        elif key in kept.keys:
+            needs.files.setdefault(kept.path, set()).update(kept.keys - {key})
+    needs.aliases = {alias for alias in needs.aliases if not store.names_of(alias)}
     return needs
 
 
-def _references(store: Store, path: str) -> tuple[set[Reference], str]:
-    """What a revision needs, and its session; of a damaged one, whatever it still names."""
+def _is_key_of(key: str) -> Callable[[Any], bool]:
+    """Tells the aliases that are keys a session has under other roots from other names of it."""
+    source = key.partition(":")[0]
+    return lambda alias: isinstance(alias, str) and alias.startswith(f"{source}:")
+
+
+def _references(store: Store, path: str) -> tuple[set[Reference], dict[str, Any]]:
+    """What a revision needs, and what it says; of a damaged one whatever it still names, and its session."""
     data = fsio.read_bytes(f"{store.root}/{path}")
     try:
         revision = parse_document("/".join(path.split("/")[-2:]), data)
-        return set(objects_of(store, revision)), revision["key"]
+        return set(objects_of(store, revision)), revision
     except (errors.SessionstoreError, KeyError, TypeError):
-        named = {name.decode() for name in _NAMES.findall(data)}
-        return {(name, kind) for name in named for kind in objects.KINDS}, checks.key_in(data) or path
-
-
-def _retired(store: Store) -> Iterator[tuple[set[str], dict[str, Any]]]:
-    """(keys of the sessions in it, original) of every file of which the store has the only copy."""
-    batches = Journals(store.root).all()
-    keys: dict[str, set[str]] = {}
-    for batch in batches:
-        for line in batch.sources.values():
-            keys.setdefault(line["original"]["sha256"], set()).update(entry["key"] for entry in line["sessions"])
-    for batch in batches:
-        for _, original in checks.retired_originals(batch):
-            yield keys.get(original["sha256"], set()), original
+        named = {name.decode() for name in NAMES.findall(data)}
+        return {(name, kind) for name in named for kind in objects.KINDS}, {"key": checks.key_in(data) or path}
 
 
 def _remove_objects(store: Store, needs: _Needs, result: Purged, flush: fsio.Flush) -> None:
+    """Remove every object that no other session needs, and files named like copies of one, as sync tools make."""
+    names_needed = {name for name, _ in needs.others}
     folders = ["objects"]
     folders += [f"{place}/{name}/objects" for place in ("trash", "quarantine") for name in _folders(store, place)]
-    for folder in folders:
-        for name in fsio.walk(f"{store.root}/{folder}", 1):
-            reference = objects.parse_name(name)
-            if reference is None or reference in needs.others:
-                continue
-            path = f"{store.root}/{folder}/{name}"
-            size = os.path.getsize(path)
-            if fsio.remove(path, flush):
-                result.objects += 1
-                result.bytes += size
+    for path in [path for folder in folders for path in _below(f"{store.root}/{folder}")]:
+        reference = objects.parse_name("/".join(path.replace(os.sep, "/").split("/")[-2:]))
+        if reference is None:
+            named = NAMES.search(os.fsencode(os.path.basename(path)))
+            stays = named is None or named[0].decode() in names_needed
+        else:
+            stays = reference in needs.others
+        size = 0 if stays else os.lstat(path).st_size
+        if not stays and fsio.remove(path, flush):
+            result.objects += 1
+            result.bytes += size
     flush.close()
+
+
+def _below(directory: str) -> list[str]:
+    """All files below a directory; symbolic links are not followed."""
+    return [os.path.join(root, name) for root, _, names in os.walk(directory) for name in names]
 
 
 def _folders(store: Store, place: str) -> list[str]:
@@ -219,7 +238,8 @@ def _scrub_journals(store: Store, key: str, retired: set[str]) -> int:
         if line.get("t") != "source" or not any(entry["key"] == key for entry in line["sessions"]):
             return raw
         kept = [entry for entry in line["sessions"] if entry["key"] != key]
-        return canonical.line({**line, "sessions": kept, "resume": None})
+        rewritten = {**line, "sessions": kept, "resume": None, **({} if kept else {"purged": True})}
+        return canonical.line(rewritten)
 
     changed = _rewrite(store, without_retired) if retired else set()
     return len(changed | _rewrite(store, without_session))
@@ -252,8 +272,9 @@ def _rewrite(store: Store, change: Callable[[bytes], bytes]) -> set[str]:
 
 def _tell(store: Store, key: str) -> str:
     """Write the journal of the purge; returns the name of its batch."""
-    batch, time = layout.ulid(), now()
-    begin = {"t": "begin", "v": 1, "batch": batch, "time": time, "request": {"purge": key}}
+    journals, time = Journals(store.root), now()
+    batch = journals.new_id()
+    begin = begin_line(batch, {"purge": key}, time)
     lines = [{"t": "purged", "key": key, "time": time}, {"t": "end", "time": time}]
-    Journals(store.root).append(batch, lines, begin=begin)
+    journals.append(batch, lines, begin=begin)
     return batch

@@ -3,20 +3,22 @@
 Steps, each of which can be repeated after a kill:
   1. every file that a report calls damaged is read again: only what is proven wrong is touched
   2. it moves to `quarantine/<ULID>/<its path>`; nothing is deleted
-  3. objects that are now missing are looked for: in their other form, under a wrong name, in the trash, and by
-     importing an original of a session that needs them again; what is found is written as any object is
+  3. objects that are now missing are looked for: in their other form, under a wrong name, in the trash, in journals
+     (lists of chunks), and by importing an original of a session that needs them again; what is found is written as
+     any object is
 What the operating system cannot read stays where it is: its bytes may be sound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from sessionstore import canonical, checks, errors, fsio, layout, objects
 from sessionstore.checks import PROVEN, Damage, Report
-from sessionstore.closure import Reference, objects_of
+from sessionstore.closure import Reference, kept_originals, objects_of
 from sessionstore.journal import Journals
 from sessionstore.store import Revision, Store, parse_document
 
@@ -131,12 +133,25 @@ def _restore(
             name = canonical.digest(data) if data is not None else ""
             for reference in [reference for reference in lost if reference[0] == name]:
                 found(reference, data or b"", path)
+    for data in _lists(store) if lost else ():
+        reference = canonical.digest(data), objects.VALUE
+        if reference in lost:
+            found(reference, data, "a journal")
     if rebuild is None:
         return
     for revision in _needing(store, lost):
         for reference, data in rebuild(store, revision, set(lost)).items():
             if reference in lost and canonical.digest(data) == reference[0]:
                 found(reference, data, f"an original of {revision['key']}")
+
+
+def _lists(store: Store) -> Iterator[bytes]:
+    """The lists of chunks that originals of many sessions have in objects, as journals have them."""
+    journals = Journals(store.root)
+    for batch in journals.ids():
+        with suppress(errors.DamageError, errors.NotFound, errors.ReadFailed):
+            for kept in kept_originals([journals.read(batch)]):
+                yield canonical.dumps(kept.original["chunks"])
 
 
 def _copies(store: Store, lost: Iterable[Reference]) -> Iterator[str]:

@@ -108,16 +108,20 @@ class Store:
             raise errors.NotFound(name=name) from None
         return parse_document(name, data)
 
+    def names_of(self, key: str) -> list[str]:
+        """The names of all revisions of one session (or of another whose key has the same slug), damaged ones too."""
+        folder, slug = layout.fanout(key), layout.slug(key)
+        names = (f"{folder}/{file}" for file in fsio.names(f"{self.root}/sessions/{folder}"))
+        own = (name for name in names if layout.split_name(name)[0] == f"{folder}/{slug}")
+        return [name for name in own if layout.is_document_name(name)]
+
     def revisions_of(self, key: str) -> list[Revision]:
         """All stored revisions of one session, heads and history."""
         key = canonical.clean_text(key)
-        folder, slug = layout.fanout(key), layout.slug(key)
         gone: set[str] = set()
         while True:
-            names = (f"{folder}/{file}" for file in fsio.names(f"{self.root}/sessions/{folder}"))
-            own = (name for name in names if layout.split_name(name)[0] == f"{folder}/{slug}" and name not in gone)
             try:
-                found = [self.load_revision(name) for name in own if layout.is_document_name(name)]
+                found = [self.load_revision(name) for name in self.names_of(key) if name not in gone]
             except errors.NotFound as error:
                 # A writer has put its successor in place meanwhile (list again), or it is a symlink to nowhere.
                 gone.add(error.fields["name"])
@@ -168,7 +172,7 @@ class Store:
         Raises `ObjectMissing`, `ObjectCorrupt`."""
         left = entry["bytes"] if size is None else size
         total = hashlib.sha256()
-        for chunk in entry["chunks"]:
+        for chunk in self.objects.chunks(entry):
             if left <= 0:
                 return
             data = self.objects.get(chunk["id"], objects.CHUNK, check=True)[:left]
@@ -186,8 +190,13 @@ class Store:
         return layout.document_name(revision["key"], data), data
 
     def write_revision(self, name: str, data: bytes, flush: fsio.Flush | None = None) -> bool:
-        """The commit: put a revision in place, unless it is. Everything it refers to must be durable before."""
-        return fsio.write_new(self.temp, f"{self.root}/sessions/{name}", data, flush)
+        """The commit: put a revision in place, unless it is. Everything it refers to must be durable before. A file of
+        that name with other bytes (a power cut can leave a name without its bytes) is replaced."""
+        path = f"{self.root}/sessions/{name}"
+        if fsio.exists(path) and fsio.read_bytes(path) != data:
+            fsio.replace(self.temp, path, data, flush)
+            return True
+        return fsio.write_new(self.temp, path, data, flush)
 
     def put(self, key: str, messages: Iterable[dict[str, Any]], fields: Mapping[str, Any] | None = None) -> str:
         """Store a session whole; returns the name of its revision. Durable when this returns.
@@ -201,8 +210,8 @@ class Store:
         given = {"source": source, "native_id": native, **(fields or {})}
         with self.writing(), self.sessions_locked([key]):
             composer = Composer(self.objects)
-            for message in messages:
-                composer.add(canonical.clean(message))
+            for message in _checked(messages):
+                composer.add(message)
             revision = composer.finish(key, given)
             superseded = [head for head in self.heads(key) if self.extends(revision, head)]
             if superseded:
@@ -218,28 +227,46 @@ class Store:
             if not heads:
                 raise errors.NotFound(name=key)
             composer = Composer(self.objects, base=heads[0])
-            for message in messages:
-                composer.add(canonical.clean(message))
+            for message in _checked(messages):
+                composer.add(message)
             return self._commit(composer.finish(key, {**carried(heads[0]), **(fields or {})}))
 
     def _commit(self, revision: Revision) -> str:
         known = self.revisions_of(revision["key"])
         heads = self.heads_of(known)
-        inherited = lineage.inherited(head for head in heads if self.extends(revision, head))
-        if inherited:
-            revision["parents"] = sorted({*revision.get("parents", ()), *inherited})
-        name, data = self.name_of(revision)
-        older = [head for head in heads if head["_name"] != name]
-        for head in older:
+        for head in heads:
             if self.extends(head, revision) and not self.extends(revision, head):
                 return str(head["_name"])
+        superseded = [head for head in heads if self.extends(revision, head)]
+        if inherited := lineage.inherited(superseded):
+            revision["parents"] = sorted({*revision.get("parents", ()), *inherited})
+        if originals := merged_originals([revision, *superseded]):
+            revision["originals"] = originals
+        name, data = self.name_of(revision)
         self.write_revision(name, data)
         # Also what a writer that was killed at this point has left beside the same revision.
         for old in self.heads_of([one for one in known if one["_name"] != name]):
             is_history = layout.split_name(old["_name"])[1] in revision.get("parents", ())
-            if not is_history and self.extends(revision, old):
+            if not is_history and self.extends(revision, old) and _has_all(revision, old):
                 fsio.remove(f"{self.root}/sessions/{old['_name']}")
         return name
+
+
+def _checked(messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Messages that a program gives, in the form that can be stored. Raises `UsageError` for what is no message."""
+    from pydantic import ValidationError
+
+    from sessionstore.models import Message
+
+    for number, message in enumerate(messages, 1):
+        cleaned = canonical.clean(message)
+        try:
+            Message.model_validate(cleaned)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(step) for step in first["loc"]) or "it"
+            raise errors.UsageError(reason=f"message {number} is none: {where}: {first['msg']}") from None
+        yield cleaned
 
 
 _DERIVED = {"format", "v", "key", "pages", "messages", "counts", "models", "usage", "blobs", "parents", "updated_at"}
@@ -251,8 +278,16 @@ def carried(revision: Revision) -> dict[str, Any]:
 
 
 def merged_originals(revisions: Iterable[Revision]) -> list[dict[str, Any]]:
-    """The originals of several revisions, each once."""
-    return list({entry["sha256"]: entry for one in revisions for entry in one.get("originals", ())}.values())
+    """The originals of several revisions, each once, those of the first revision first."""
+    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    for entry in (entry for one in revisions for entry in one.get("originals", ())):
+        found.setdefault((entry["sha256"], entry.get("name")), entry)
+    return list(found.values())
+
+
+def _has_all(revision: Revision, old: Revision) -> bool:
+    """Whether a revision has all the originals of another one."""
+    return len(merged_originals([revision, old])) == len(merged_originals([revision]))
 
 
 def parse_document(name: str, data: bytes) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Protocol
 
 from sessionstore import canonical, checks, errors, fsio, layout, notes, objects
 from sessionstore.checks import Report
-from sessionstore.closure import Reference, objects_of
+from sessionstore.closure import Kept, Reference, kept_originals, objects_of, objects_of_original
 from sessionstore.journal import Batch, Journals
 from sessionstore.store import Revision, Store, parse_document
 
@@ -68,7 +68,7 @@ def verify(
         check.objects(progress)
         check.statements()
         if deep:
-            _check_originals(store, check.report, check.damaged, reimport)
+            _check_originals(store, check, reimport)
     if index_digest is not None:
         _check_index(check.report, index_digest)
     _check_marker(store, check.report)
@@ -102,6 +102,9 @@ class _Verification:
         self.stated: list[_Stated] = []
         self.pages: dict[str, tuple[int, dict[str, int]]] = {}
         """of pages that were read and are sound: how many messages, and how many of each role"""
+        self.originals: set[str] = set()
+        self.kept: list[Kept] = []
+        """the originals that batches keep"""
         self.damaged: set[Reference] = set()
         self.strange: list[str] = []
         self.broken: list[tuple[str, str, bytes]] = []
@@ -135,7 +138,7 @@ class _Verification:
             except errors.RevisionCorrupt:
                 self._broken(folder, name, kind, data)
             else:
-                self.report.checked["bytes"] += len(data)
+                self.report.counts["bytes"] += len(data)
                 self.keys[stem] = document["key"]
                 yield name, document
 
@@ -157,29 +160,35 @@ class _Verification:
 
     def revisions(self) -> None:
         """Every revision: its bytes, what it refers to, and what it states as far as that needs no page."""
-        originals: set[str] = set()
         for name, revision in self._documents("sessions", "revision-corrupt"):
-            self.report.checked["revisions"] += 1
+            self.report.counts["revisions"] += 1
             try:
                 self._refer(revision)
                 self._state(f"sessions/{name}", revision)
-                originals.update(entry["sha256"] for entry in revision.get("originals", ()))
+                self.originals.update(entry["sha256"] for entry in revision.get("originals", ()))
             except (KeyError, TypeError, AttributeError, ValueError):
                 self.report.add(f"sessions/{name}", "revision-corrupt", [revision["key"]])
-        self.report.checked["originals"] = len(originals)
 
     def _refer(self, revision: Revision) -> None:
         """Take note of the objects that a revision needs, and how long they are."""
         key, users, sizes = revision["key"], self.users, self.sizes
-        for reference in objects_of(self.store, revision):
-            users.setdefault(reference, set()).add(key)
+        with suppress(errors.DamageError):
+            for reference in objects_of(self.store, revision):
+                users.setdefault(reference, set()).add(key)
         for page in revision["pages"]:
             sizes[page["id"], objects.PAGE] = page["bytes"]
         for blob in revision.get("blobs", ()):
             sizes[blob["id"], objects.VALUE] = blob["bytes"]
         for original in revision.get("originals", ()):
-            for chunk in original["chunks"]:
+            for chunk in self._chunks(original):
                 sizes[chunk["id"], objects.CHUNK] = chunk["bytes"]
+
+    def _chunks(self, original: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """An original's chunks; none when the object that lists them is damaged, which is told when that is met."""
+        try:
+            return self.store.objects.chunks(original)
+        except errors.DamageError:
+            return ()
 
     def _state(self, path: str, revision: Revision) -> None:
         """Compare what a revision states with itself, and put aside what its pages are needed for."""
@@ -191,7 +200,8 @@ class _Verification:
         if counts["messages"] != sum(page["n"] for page in pages) + len(tail) or counts["bytes"] != size:
             self.report.add(path, "counts-differ", [key])
             return
-        if not all(map(checks.adds_up, revision.get("originals", ()))):
+        originals = ((entry, self._chunks(entry)) for entry in revision.get("originals", ()))
+        if not all(checks.adds_up(entry, chunks) for entry, chunks in originals if chunks or not entry["bytes"]):
             self.report.add(path, "original-differs", [key])
         numbered = tuple((page["id"], page["n"]) for page in pages)
         roles = Counter(message["role"] for message in tail)
@@ -213,7 +223,7 @@ class _Verification:
     def notes(self) -> None:
         """Every note."""
         for name, note in self._documents("notes", "note-corrupt"):
-            self.report.checked["notes"] += 1
+            self.report.counts["notes"] += 1
             if not notes.is_note(note):
                 self.report.add(f"notes/{name}", "note-corrupt", [note["key"]])
 
@@ -223,12 +233,13 @@ class _Verification:
         """Every journal, and that each session which a batch has stored is still there in some form."""
         journals = Journals(self.store.root)
         stored: dict[str, str] = {}
+        batches: list[Batch] = []
         for name in journals.ids():
             path = f"batches/{name}.jsonl"
-            self.report.checked["batches"] += 1
+            self.report.counts["batches"] += 1
             try:
                 data = fsio.read_bytes(journals.path(name))
-                self.report.checked["bytes"] += len(data)
+                self.report.counts["bytes"] += len(data)
                 batch = journals.read(name)
                 self._batch(batch, stored)
                 sound = checks.is_canonical(data) and batch.committed <= batch.sources.keys()
@@ -239,8 +250,10 @@ class _Verification:
             except (FileNotFoundError, errors.NotFound):
                 continue
             else:
+                batches.append(batch)
                 if not sound:
                     self.report.add(path, "journal-corrupt")
+        self._originals(batches)
         for key, name in stored.items():
             if layout.split_name(name)[0] not in self.present and not notes.is_purged(self.store, key):
                 self.report.add(f"sessions/{name}", "session-missing", [key])
@@ -253,11 +266,23 @@ class _Verification:
                 if session["created"]:
                     stored[session["key"]] = session["revision"]
                 self.keys.setdefault(layout.split_name(session["revision"])[0], session["key"])
-        for keys, original in checks.retired_originals(batch):
-            for chunk in original["chunks"]:
-                reference = chunk["id"], objects.CHUNK
-                self.users.setdefault(reference, set()).update(keys)
-                self.sizes.setdefault(reference, chunk["bytes"])
+
+    def _originals(self, batches: list[Batch]) -> None:
+        """The originals that batches keep, which must all be there."""
+        for kept in kept_originals(batches):
+            try:
+                if not checks.adds_up(kept.original, self._chunks(kept.original)):
+                    self.report.add(f"batches/{kept.batch}.jsonl", "original-differs", kept.keys)
+                for chunk in self._chunks(kept.original):
+                    reference = chunk["id"], objects.CHUNK
+                    self.users.setdefault(reference, set()).update(kept.keys)
+                    self.sizes.setdefault(reference, chunk["bytes"])
+            except (KeyError, TypeError, AttributeError):
+                self.report.add(f"batches/{kept.batch}.jsonl", "journal-corrupt")
+            else:
+                self.kept.append(kept)
+                self.originals.add(kept.original["sha256"])
+        self.report.counts["originals"] = len(self.originals)
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
@@ -277,8 +302,8 @@ class _Verification:
                 progress.advance(1, self.sizes.get(reference, 0) if reference not in files else 0)
             files.add(reference)
         needed = self.users.keys() | self.for_rollback.keys()
-        self.report.checked["objects"] = len(files)
-        self.report.checked["orphans"] = len(files - needed)
+        self.report.counts["objects"] = len(files)
+        self.report.counts["orphans"] = len(files - needed)
         for path, reference, fault in suspects:
             self._judge(path, reference, fault, files)
         for reference in needed - files:
@@ -296,7 +321,7 @@ class _Verification:
             return None
         except (errors.ReadFailed, OSError):
             return "unreadable"
-        self.report.checked["bytes"] += len(raw)
+        self.report.counts["bytes"] += len(raw)
         fault, data = checks.check_bytes(raw, name, size, packed=packed)
         if fault is None and kind == objects.PAGE and reference in self.users:
             self._page(path, name, data)
@@ -399,16 +424,18 @@ def _check_marker(store: Store, report: Report) -> None:
         report.add(layout.MARKER, "unreadable")
 
 
-def _check_originals(store: Store, report: Report, damaged: set[Reference], reimport: Reimport | None) -> None:
+def _check_originals(store: Store, check: _Verification, reimport: Reimport | None) -> None:
     """Put every original together again, and import it again. Originals of which an object is already known to be
-    `damaged` are left out. Sessions of one original follow each other, so that `reimport` may keep what it read."""
+    damaged are left out. Sessions of one original follow each other, so that `reimport` may keep what it read."""
+    report, damaged = check.report, check.damaged
     seen: set[str] = set()
     unread = 0
     by_key: dict[str, list[tuple[str, bool, bool]]] = {}
     for name in _by_original(store):
         try:
             revision = store.load_revision(name)
-            _check_whole(store, report, damaged, seen, revision)
+            for entry in revision["originals"]:
+                _check_whole(store, check, seen, entry, f"sessions/{revision['_name']}", [revision["key"]])
             if reimport is None or not damaged.isdisjoint(objects_of(store, revision)):
                 continue
             lines = reimport(store, revision)
@@ -421,6 +448,8 @@ def _check_originals(store: Store, report: Report, damaged: set[Reference], reim
         by_key.setdefault(revision["key"], []).append((name, fits, bool(revision.get("parents"))))
     for key, found in by_key.items():
         _judge(report, key, found)
+    for kept in check.kept:
+        _check_whole(store, check, seen, kept.original, f"batches/{kept.batch}.jsonl", kept.keys)
     if unread:
         report.warn(f"{unread} revisions were not imported again: their importer is missing or another version now")
 
@@ -435,16 +464,19 @@ def _by_original(store: Store) -> list[str]:
     return [name for _, name in sorted(order)]
 
 
-def _check_whole(store: Store, report: Report, damaged: set[Reference], seen: set[str], revision: Revision) -> None:
-    for entry in revision["originals"]:
-        if entry["sha256"] in seen or any((chunk["id"], objects.CHUNK) in damaged for chunk in entry["chunks"]):
-            continue
-        seen.add(entry["sha256"])
-        try:
+def _check_whole(
+    store: Store, check: _Verification, seen: set[str], entry: Mapping[str, Any], path: str, keys: Iterable[str]
+) -> None:
+    """Put one original together, unless that was done already."""
+    if entry["sha256"] in seen:
+        return
+    try:
+        if check.damaged.isdisjoint(objects_of_original(store, entry)):
+            seen.add(entry["sha256"])
             for _ in store.original(entry):
                 pass
-        except errors.DamageError:
-            report.add(f"sessions/{revision['_name']}", "original-differs", [revision["key"]])
+    except errors.DamageError:
+        check.report.add(path, "original-differs", keys)
 
 
 def _judge(report: Report, key: str, found: list[tuple[str, bool, bool]]) -> None:

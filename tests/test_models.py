@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sessionstore.models import PARTS, Message, Note, Revision, json_schema
+from sessionstore.models import PARTS, Message, Note, Original, Revision, json_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SHA = "0123456789abcdef" * 4
@@ -71,7 +71,7 @@ NOTE = {
 }
 
 
-def refused(model: type[Message] | type[Revision] | type[Note], value: Any) -> bool:
+def refused(model: type[Message] | type[Revision] | type[Note] | type[Original], value: Any) -> bool:
     """Whether the model does not accept the value."""
     try:
         model.model_validate(value)
@@ -274,3 +274,12 @@ def test_an_outdated_schema_is_noticed_and_written_anew(tmp_path: Path) -> None:
     (tmp_path / "docs/schema.json").write_text("{}")
     assert make_schema("--check", root=tmp_path).returncode == 1
     assert make_schema("--wrong").returncode == 2
+
+
+def test_an_original_lists_its_chunks_or_names_what_does() -> None:
+    listed = {"sha256": SHA, "bytes": 1, "chunks": [{"id": SHA, "bytes": 1}]}
+    named = {"sha256": SHA, "bytes": 1, "chunks_object": SHA, "name": "log-wal"}
+    for entry in (listed, named):
+        assert not refused(Original, entry)
+    for entry in ({"sha256": SHA, "bytes": 1}, {**listed, **named}):
+        assert refused(Original, entry)

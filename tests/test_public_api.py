@@ -26,6 +26,7 @@ METHODS = {
     "load_revision",
     "messages",
     "name_of",
+    "names_of",
     "note_names",
     "original",
     "page",
@@ -68,6 +69,7 @@ ERRORS = {
     "SourceInvalid": ("ForeignError", 1),
     "SourceChanged": ("ForeignError", 1),
     "Purged": ("ForeignError", 1),
+    "GivenUp": ("ForeignError", 1),
     "VerificationFailed": ("ForeignError", 1),
     "RollbackRefused": ("ForeignError", 1),
     "NoFTS5": ("ForeignError", 1),
@@ -113,7 +115,7 @@ def test_an_errors_message_is_its_docstring_with_the_fields_filled_in(name: str)
     kind = getattr(errors, name)
     template = (kind.__doc__ or "").splitlines()[0]
     fields = dict.fromkeys(("reason", "name", "candidates", "path", "position", "line", "what", "holder"), "x")
-    fields |= dict.fromkeys(("version", "known", "source", "batch", "key", "model", "warnings"), "x")
+    fields |= dict.fromkeys(("version", "known", "source", "batch", "time", "key", "model", "warnings"), "x")
     fields |= dict.fromkeys(("provider", "providers", "advice", "library", "extra"), "x")
     error = kind(**fields)
     assert str(error) == template.format(**fields)

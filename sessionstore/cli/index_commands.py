@@ -28,6 +28,7 @@ def index_command() -> None:
 @click.pass_obj
 def status_command(app: App, as_json: bool) -> None:
     """Say whether the index is there, sound and up to date."""
+    from sessionstore import errors
     from sessionstore.index.health import check
 
     store = app.store()
@@ -35,7 +36,10 @@ def status_command(app: App, as_json: bool) -> None:
     state: dict[str, Any] = {"path": path, "exists": os.path.exists(path), "healthy": False, "behind": None}
     if state["exists"]:
         state["bytes"] = sum(os.path.getsize(path + end) for end in ("", "-wal") if os.path.exists(path + end))
-        problems = check(path)
+        try:
+            problems = check(path)
+        except errors.StorageError:
+            problems = glance(path)  # where nothing can be written, not even a lock
         state.update(healthy=not problems, problems=problems)
         if not problems:
             state.update(_difference(store, path))
@@ -50,6 +54,23 @@ def status_command(app: App, as_json: bool) -> None:
     if state["behind"] is not None:
         click.echo(f"{number(state['sessions'])} sessions, {number(state['messages'])} messages")
         click.echo("up to date" if not state["behind"] else f"{number(state['behind'])} changes behind the store")
+
+
+def glance(path: str) -> list[str]:
+    """What is wrong with an index, as far as that can be told without writing."""
+    import sqlite3
+    from contextlib import closing
+
+    from sessionstore.index import schema
+
+    try:
+        with closing(schema.connect_reader(path)) as connection:
+            schema.check_identity(connection, schema.get(connection, "store_id"))
+            return [f"SQLite says: {row[0]}" for row in connection.execute("PRAGMA quick_check") if row[0] != "ok"]
+    except sqlite3.Error as error:
+        return [f"it is not a readable database ({error})"]
+    except schema.Unusable as error:
+        return [f"it is not an index of this store: {error}"]
 
 
 def _difference(store: Any, path: str) -> dict[str, Any]:

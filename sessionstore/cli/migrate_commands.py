@@ -9,10 +9,12 @@ import click
 
 from sessionstore import errors
 from sessionstore.cli.app import App, command, json_option, note, print_json
+from sessionstore.cli.completion import session_names
 from sessionstore.cli.output import Progress, number, size, table, when
 
 if TYPE_CHECKING:
     from sessionstore.journal import Batch
+    from sessionstore.migrate.originals import Restored
 
 PATHS = click.Path(path_type=str)
 LEAST = 6
@@ -163,7 +165,7 @@ def batches_command(app: App, as_json: bool) -> None:
     """List the migrations, newest first."""
     listed: list[dict[str, Any]] = []
     for batch in reversed(_migrations(app)):
-        lines = list(batch.sources.values()) if batch.undone else batch.live
+        lines = list(batch.sources.values()) if batch.undo or batch.undone else batch.live
         sessions = {session["key"] for line in lines for session in line["sessions"] if session["created"]}
         listed.append(
             {
@@ -238,26 +240,33 @@ def rollback_command(app: App, batch: str, as_json: bool) -> None:
 
 
 @command("original", example="sessionstore original @batch --to ./sources")
-@click.argument("name")
-@click.option("--to", "target", type=PATHS, help="Write here: a file for a session, a directory for a batch.")
+@click.argument("name", shell_complete=session_names)
+@click.option("--to", "target", type=PATHS, help="Write here: a file, or a directory for all files of a source.")
 @click.option("--revision", metavar="REV", help="The originals of this revision instead of the latest.")
-def original_command(app: App, name: str, target: str | None, revision: str | None) -> None:
+def original_command(app: App, name: str, target: str | None, revision: str | None) -> int:
     """Give back the exact bytes of an imported file or batch.
 
-    NAME is a session (its file goes to stdout, or to --to FILE), a source path, or a batch (an id from `batches`, or
-    @batch for the newest): then --to DIR rebuilds the tree of source files. Every byte is checked against its SHA-256
-    on the way out; existing files are never overwritten.
+    NAME is a session (its file goes to stdout, to --to FILE, or with all that belongs to it into --to DIR), a source
+    path, or a batch (an id from `batches`, or @batch for the newest): then --to DIR rebuilds the tree of source files.
+    Every byte is checked against its SHA-256 on the way out; existing files are never overwritten.
+
+    Exit code 5: some files could not be given back; they are named, the others are there.
     """
     from sessionstore.cli.originals import batch_originals, session_original
     from sessionstore.layout import is_ulid
 
     store = app.store()
+    restored: Restored | None
     if name == "@batch" or is_ulid(name.upper()):
-        written = batch_originals(store, find_batch(app, name if name != "@batch" else "@last"), target)
-        click.echo(
-            f"{number(len(written))} files, {size(sum(written.values()))} written to {target}, SHA-256 equal", err=True
-        )
-        return
-    session_original(app, store, name, target, revision)
-    if target:
-        note(f"wrote {target}, SHA-256 equal")
+        restored = batch_originals(store, find_batch(app, name if name != "@batch" else "@last"), target)
+    else:
+        restored = session_original(store, name, target, revision)
+    if restored is None:
+        if target:
+            note(f"wrote {target}, SHA-256 equal")
+        return 0
+    sizes = restored.written.values()
+    note(f"{number(len(sizes))} files, {size(sum(sizes))} written to {target}, SHA-256 equal")
+    for failure in restored.failed:
+        note(f"not written: {failure['path']}: {failure['reason']}")
+    return errors.PartialError.exit_code if restored.failed else 0

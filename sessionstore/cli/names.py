@@ -16,16 +16,10 @@ def find_key(store: Store, name: str) -> str:
     if store.heads(name):
         return name
     from sessionstore.cli.reading import reader
-    from sessionstore.index.query import resolve
+    from sessionstore.index.query import find
 
     with reader(store) as connection:
-        found = sorted({str(session["key"]) for session in resolve(connection, name)})
-    if not found:
-        raise errors.NotFound(name=name)
-    if len(found) > 1:
-        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
-        raise errors.Ambiguous(name=name, candidates=shown)
-    return found[0]
+        return str(find(connection, name)[0]["key"])
 
 
 def find_revision(store: Store, name: str, revision: str | None = None) -> dict[str, Any]:
@@ -36,7 +30,10 @@ def find_revision(store: Store, name: str, revision: str | None = None) -> dict[
             name, revision = start, tail
     key = find_key(store, name)
     if revision is None:
-        return store.heads(key)[0]
+        heads = store.heads(key)
+        if not heads:
+            raise errors.NotFound(name=name)
+        return heads[0]
     matching = [found for found in store.revisions_of(key) if layout.split_name(found["_name"])[1].startswith(revision)]
     if not matching:
         raise errors.NotFound(name=f"{key}@{revision}")

@@ -9,6 +9,7 @@ import click
 
 from sessionstore import errors
 from sessionstore.cli.app import App, command, json_option, note, print_json
+from sessionstore.cli.completion import session_names
 from sessionstore.cli.output import number, one_line, safe, table, when
 from sessionstore.exporters import NAMES
 from sessionstore.exporters.view import LEFT_OUT
@@ -120,7 +121,7 @@ def list_command(
 
 
 @command("show", example="sessionstore show @last")
-@click.argument("name")
+@click.argument("name", shell_complete=session_names)
 @click.option("--all", "everything", is_flag=True, help="Show bookkeeping records as well.")
 @click.option(
     "--context", "-C", type=click.IntRange(0), default=3, show_default=True, help="Messages around a link's spot."
@@ -162,7 +163,7 @@ def _around(messages: Iterable[dict[str, Any]], spot: str, context: int, session
 
 
 @command("log", example="sessionstore log @last")
-@click.argument("name")
+@click.argument("name", shell_complete=session_names)
 @json_option
 def log_command(app: App, name: str, as_json: bool) -> None:
     """Show the stored revisions of a session.
@@ -198,7 +199,7 @@ def log_command(app: App, name: str, as_json: bool) -> None:
 
 
 @command("export", example="sessionstore export @last --to html -o conversation.html")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=session_names)
 @click.option(
     "--to", "form", type=click.Choice(NAMES), default="markdown", show_default=True, help="The form to write."
 )

@@ -9,6 +9,7 @@ import click
 
 from sessionstore import errors
 from sessionstore.cli.app import INDEX, App, command, json_option, print_json
+from sessionstore.cli.completion import session_names
 from sessionstore.cli.output import Progress, number, one_line, size
 
 
@@ -99,9 +100,9 @@ def _index_digests(store: Any) -> tuple[str, str] | None:
 
 
 def _tell_verified(result: dict[str, Any]) -> None:
-    checked = result["checked"]
-    counted = ", ".join(f"{number(checked[name])} {name}" for name in ("revisions", "objects", "originals", "batches"))
-    click.echo(f"checked {counted}; {size(checked['bytes'])} read")
+    counts = result["counts"]
+    counted = ", ".join(f"{number(counts[name])} {name}" for name in ("revisions", "objects", "originals", "batches"))
+    click.echo(f"checked {counted}; {size(counts['bytes'])} read")
     for warning in result.get("warnings", []):
         click.echo(f"warning: {warning}")
     for damage in result["damage"]:
@@ -123,20 +124,28 @@ def _tell_verified(result: dict[str, Any]) -> None:
 @click.option(
     "--grace-days", type=click.FloatRange(0), default=14, show_default=True, help="How long the trash is kept."
 )
+@click.option(
+    "--superseded-originals", is_flag=True, help="Give up the bytes that sources had before they were imported last."
+)
 @json_option
-def gc_command(app: App, dry_run: bool, grace_days: float, as_json: bool) -> None:
+def gc_command(app: App, dry_run: bool, grace_days: float, superseded_originals: bool, as_json: bool) -> None:
     """Sweep what nothing refers to into the trash.
 
-    Objects that no session and no superseded revision in the trash needs are moved to trash/; what has been there
-    longer than the grace is removed for good.
+    Objects that no session, no migration and no superseded revision in the trash needs are moved to trash/; what has
+    been there longer than the grace is removed for good. Every migration can give back its sources as they were; with
+    --superseded-originals only the last state of each source is kept, where that is whole in the store.
     """
     from sessionstore.gc import gc
 
-    result = gc(app.store(), dry_run=dry_run, grace_days=grace_days).as_json()
+    result = gc(
+        app.store(), dry_run=dry_run, grace_days=grace_days, superseded_originals=superseded_originals
+    ).as_json()
     if as_json:
         print_json(result)
         return
     would = "would be " if dry_run else ""
+    if superseded_originals:
+        click.echo(f"{number(result['given_up'])} earlier states of sources {would}given up")
     click.echo(f"{number(result['swept'])} objects ({size(result['bytes'])}) {would}moved to the trash")
     click.echo(f"{number(result['expired'])} trash folders {would}removed for good, {result['kept_in_trash']} kept")
 
@@ -163,7 +172,7 @@ def compact_command(app: App, as_json: bool) -> None:
 
 
 @command("purge", example="sessionstore purge claude-code:3f0c2a --yes")
-@click.argument("name")
+@click.argument("name", shell_complete=session_names)
 @click.option("--reason", help="Why, for the tombstone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -188,6 +197,9 @@ def purge_command(app: App, name: str, reason: str | None, yes: bool, as_json: b
     click.echo(f"{key} erased: {number(result['revisions'])} revisions, {number(result['objects'])} objects")
     if result["shared"]:
         click.echo(f"{len(result['shared'])} objects stay because other sessions need them (--json names them)")
+    for file in result["files"]:
+        others = f"{len(file['sessions'])} other session{'s' if len(file['sessions']) > 1 else ''}"
+        click.echo(f"the bytes of {file['path']}, which held it, stay: {others} came from it")
 
 
 def _erase_from_index(store: Any) -> None:
@@ -203,7 +215,7 @@ def _erase_from_index(store: Any) -> None:
 
 @command("note", example="sessionstore note tag @last billing urgent")
 @click.argument("field", type=click.Choice(["title", "tag", "untag", "star", "unstar", "archive", "unarchive"]))
-@click.argument("name")
+@click.argument("name", shell_complete=session_names)
 @click.argument("values", nargs=-1)
 @json_option
 def note_command(app: App, field: str, name: str, values: tuple[str, ...], as_json: bool) -> None:

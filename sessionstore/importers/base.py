@@ -106,7 +106,12 @@ class Head:
                 data += block
                 if len(data) > HEAD:
                     break
-        return Head(name, data[:HEAD], len(data) <= HEAD)
+        return Head(name, data[:HEAD], len(data) <= HEAD, lambda: self._unpacked(name))
+
+    def _unpacked(self, name: str) -> Iterator[bytes]:
+        assert self._path is not None
+        with Archive(self._path) as archive:
+            yield from archive.blocks(name)
 
     def blocks(self) -> Iterable[bytes]:
         """The whole file, decompressed, in blocks."""
@@ -426,6 +431,8 @@ class Importer:
     """Raised whenever the same bytes would give other messages; re-imports then name their parent."""
     title: ClassVar[str]
     """What people call the program."""
+    versions: ClassVar[str] = ""
+    """Which versions and variants of the format are read, in a few words."""
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     """Lower-case endings of the file names worth looking into."""
     scoped: ClassVar[bool] = False
@@ -442,10 +449,13 @@ class Importer:
     leads: ClassVar[tuple[str, ...]] = ()
     """File-name patterns of the file that stands for several that are one source, the best first: the first pattern
     that a file of the directory fits names the lead. Without any, every file of the format stands for itself, and
-    companions are shared."""
+    companions are shared. A pattern of several steps (`session/*/*.json`) is for programs that spread what belongs
+    together over a tree: the last file that fits and is recognised stands for the tree, and the patterns of the
+    companions begin at the tree's root."""
     companions: ClassVar[tuple[str, ...]] = ()
     """Path patterns (`fnmatch` for each step, relative to the lead's directory, `..` allowed as the first step) of the
-    files that belong to the lead. A database's write-ahead log always does."""
+    files that belong to the lead; `{stem}` is the lead's name without its ending. A database's write-ahead log always
+    does."""
 
     def places(self, machine: Machine) -> Iterable[Place]:
         """Where this format lives on Linux, macOS and Windows."""

@@ -40,6 +40,7 @@ class ChukSessions(Importer):
 
     source: ClassVar[str] = SOURCE
     title: ClassVar[str] = "chuk-ai-session-manager"
+    versions: ClassVar[str] = "0.1 to 0.11: file store and chuk-sessions envelope"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     by_line: ClassVar[bool] = False
 

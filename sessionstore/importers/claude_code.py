@@ -62,6 +62,7 @@ class ClaudeCode(Importer):
 
     source: ClassVar[str] = SOURCE
     title: ClassVar[str] = "Claude Code"
+    versions: ClassVar[str] = "1.0 to 2.x, desktop and web; sub-agents of both layouts"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".json")
 
     def places(self, machine: Machine) -> Iterable[Place]:

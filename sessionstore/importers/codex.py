@@ -15,8 +15,8 @@ How it maps. `response_item` is the conversation. The events `user_message`, `ag
 holds the usage (what was yielded before cannot be changed, as growth is an append). Everything else is preserved as
 a `meta` message.
 
-What the source has lost. A forked or subagent file begins with a copy of its parent's lines under new times; the
-copy's tokens count again here (`copied-history`).
+What the source has lost: where its own history begins. A forked or subagent file begins with a copy of its parent's
+lines under new times; the copy's tokens count again here (`copied-history`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Codex(Importer):
 
     source = "codex"
     title = "Codex"
+    versions = "all generations: 2025 documents, bare items, envelopes, 2026 ordinals; compressed files"
     suffixes = (".jsonl", ".jsonl.zst", ".json")
 
     def places(self, machine: Machine) -> Iterable[Place]:

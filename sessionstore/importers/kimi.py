@@ -27,6 +27,7 @@ class Kimi(Importer):
 
     source: ClassVar[str] = "kimi"
     title: ClassVar[str] = "Kimi sessions of llm-mcp-server"
+    versions: ClassVar[str] = "K1, all versions of the server"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     scoped: ClassVar[bool] = True
     window: ClassVar[int | None] = WINDOW

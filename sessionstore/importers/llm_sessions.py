@@ -32,6 +32,7 @@ class LlmSessions(Importer):
 
     source: ClassVar[str] = "llm-sessions"
     title: ClassVar[str] = "Unified sessions of llm-mcp-server"
+    versions: ClassVar[str] = "U1, plain and gzip"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     scoped: ClassVar[bool] = True
     by_line: ClassVar[bool] = False

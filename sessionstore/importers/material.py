@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, Protocol
-from urllib.request import pathname2url
 
 from sessionstore.importers.parsing import Flags, Unparsable, parse
 
@@ -67,6 +66,8 @@ class Bytes(Protocol):
 def copied(source: Bytes, directory: str | None = None) -> Iterator[str]:
     """The path of a private copy of a source's bytes, and beside it of its write-ahead log; both are gone afterwards.
     The copy lies in `directory`, else where temporary files lie."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=directory, ignore_cleanup_errors=True) as place:
         path = f"{place}/copy"
         with open(path, "xb") as file:
@@ -86,9 +87,11 @@ class Database:
     def __init__(self, path: str, *, immutable: bool = False) -> None:
         """Open the copy at `path`; `immutable` when it is the user's own file, of which only the layout is looked at.
         Raises `Unparsable`."""
+        if not immutable and _is_cut_off(path):
+            raise Unparsable("damaged database (cut off)")
         mode = "mode=ro&immutable=1" if immutable else "mode=rw"
         try:
-            self._connection = sqlite3.connect(f"file:{pathname2url(path)}?{mode}", uri=True, check_same_thread=False)
+            self._connection = sqlite3.connect(f"{PurePath(path).as_uri()}?{mode}", uri=True, check_same_thread=False)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
             self._connection.text_factory = _text
@@ -152,8 +155,19 @@ class Database:
         try:
             with closing(self._connection.execute(query, values)) as cursor:
                 yield from cursor
-        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+        except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeDecodeError) as error:
             raise Unparsable(f"damaged database ({error})") from None
+
+
+def _is_cut_off(path: str) -> bool:
+    """Whether a database is shorter than its header says: SQLite itself would read what is missing as empty rows."""
+    with open(path, "rb") as file:
+        head = file.read(100)
+        size = file.seek(0, 2)
+    if not head.startswith(SQLITE) or len(head) < 100 or head[24:28] != head[92:96]:
+        return False
+    page = int.from_bytes(head[16:18], "big")
+    return (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big") > size
 
 
 def _text(raw: bytes) -> str:
@@ -204,7 +218,9 @@ class Archive:
                     if given > min(MAX_UNZIPPED, (64 << 20) + packed * MAX_RATIO):
                         raise Unparsable(f"{name} unpacks to far more than a conversation does")
                     yield block
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError) as error:
+        except Unparsable:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError, ValueError) as error:
             raise Unparsable(f"{name} cannot be unpacked ({error})") from None
 
     def read(self, name: str, most: int = MAX_ELEMENT) -> bytes:

@@ -45,6 +45,7 @@ class McpCli(Importer):
 
     source: ClassVar[str] = "mcp-cli"
     title: ClassVar[str] = "mcp-cli"
+    versions: ClassVar[str] = "M0 (with --from), M1, M2, M3"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     scoped: ClassVar[bool] = True
     window: ClassVar[int | None] = WINDOW

@@ -65,6 +65,7 @@ class OpenaiMessages(Importer):
 
     source: ClassVar[str] = "openai-messages"
     title: ClassVar[str] = "OpenAI chat messages"
+    versions: ClassVar[str] = "chat and fine-tuning files, legacy functions, content parts"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".json")
     scoped: ClassVar[bool] = True
     by_line: ClassVar[bool] = False

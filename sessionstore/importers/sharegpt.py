@@ -63,6 +63,7 @@ class Sharegpt(Importer):
 
     source: ClassVar[str] = "sharegpt"
     title: ClassVar[str] = "ShareGPT"
+    versions: ClassVar[str] = "all common aliases of keys and roles"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl")
     by_line: ClassVar[bool] = False
     container: ClassVar[bool] = True

@@ -164,7 +164,7 @@ class _Planner:
             raise wrong(str(error), field.position) from None
         time = "coalesce(m.time, s.sorted_at)"
         if field.name == "before":
-            return Condition(f"{time} < ?", (first,), 1)
+            return Condition(f"({time} <> '' AND {time} < ?)", (first,), 1)
         if field.name == "after":
             return Condition(f"{time} >= ?", (first,), 1)
         return Condition(f"({time} >= ? AND {time} < ?)", (first, last), 1)

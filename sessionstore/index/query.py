@@ -103,7 +103,7 @@ def _dated(name: str, value: str, now: datetime | None) -> Condition:
     except ValueError as error:
         raise errors.UsageError(reason=str(error)) from None
     if name == "before":
-        return Condition("s.sorted_at < ?", (first,), 0)
+        return Condition("(s.sorted_at <> '' AND s.sorted_at < ?)", (first,), 0)
     if name == "after":
         return Condition("s.sorted_at >= ?", (first,), 0)
     return Condition("s.sorted_at >= ? AND s.sorted_at < ?", (first, last), 0)
@@ -158,6 +158,10 @@ def find(connection: sqlite3.Connection, name: str) -> list[Session]:
     if not found:
         raise errors.NotFound(name=name)
     keys = list(dict.fromkeys(session["key"] for session in found))
+    shortest = min(keys, key=len)
+    if all(key.startswith(f"{shortest}/") for key in keys if key != shortest):
+        # The others are its own sub-agents, whose ids begin with its id: who abbreviates means the session.
+        return [session for session in found if session["key"] == shortest]
     if len(keys) > 1:
         more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
         raise errors.Ambiguous(name=name, candidates=", ".join(keys[:5]) + more)

@@ -44,10 +44,13 @@ class _Sink(io.RawIOBase):
 
 
 def backup(store: Store, file: str | os.PathLike[str], keys: Iterable[str] | None = None) -> dict[str, Any]:
-    """Write a backup of the store, or of some sessions. Returns {"file", "bytes", "sessions", "files", "time"}. Raises
-    `WriteFailed` when there is a file already, `ObjectMissing`, `VerificationFailed`."""
+    """Write a backup of the store, or of some sessions. Returns {"file", "bytes", "sessions", "files", "time",
+    "damaged"}: what is damaged in the store is left out and named. Raises `WriteFailed` when there is a file already,
+    `VerificationFailed`."""
     path = Path(os.path.abspath(file))
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"damaged": []}
+    if path.exists():
+        raise errors.WriteFailed(path=path, reason="there is a file already")
     with store.writing():
         fsio.restore_file(path, _written(store, None if keys is None else set(keys), told), mode=0o600)
     try:
@@ -62,6 +65,9 @@ def _written(store: Store, keys: set[str] | None, told: dict[str, Any]) -> Itera
     sink, digests = _Sink(), {}
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for name, data in _files(store, keys, told):
+            if not _is_whole(name, data):
+                told["damaged"].append(name)
+                continue
             digests[name] = canonical.digest(data)
             packed = zipfile.ZIP_STORED if name.endswith(".zst") else zipfile.ZIP_DEFLATED
             archive.writestr(zipfile.ZipInfo(name), data, packed, 6)
@@ -77,8 +83,10 @@ def _files(store: Store, keys: set[str] | None, told: dict[str, Any]) -> Iterato
     needed: dict[tuple[str, str], None] = {}
     sessions: set[str] = set()
     for name, data in _documents(store):
-        revision = parse_document(name, data)
-        if keys is None or revision["key"] in keys:
+        revision = _parsed(name, data)
+        if revision is None:
+            told["damaged"].append(f"sessions/{name}")
+        elif keys is None or revision["key"] in keys:
             needed.update(dict.fromkeys(objects_of(store, revision)))
             sessions.add(revision["key"])
             yield f"sessions/{name}", data
@@ -88,7 +96,10 @@ def _files(store: Store, keys: set[str] | None, told: dict[str, Any]) -> Iterato
             data = fsio.read_bytes(f"{store.root}/notes/{name}")
         except FileNotFoundError:
             continue
-        if keys is None or parse_document(name, data)["key"] in keys:
+        note = _parsed(name, data)
+        if note is None:
+            told["damaged"].append(f"notes/{name}")
+        elif keys is None or note["key"] in keys:
             yield f"notes/{name}", data
     if keys is None:
         for file in sorted(fsio.names(f"{store.root}/batches")):
@@ -98,8 +109,16 @@ def _files(store: Store, keys: set[str] | None, told: dict[str, Any]) -> Iterato
     for name, kind in needed:
         place = store.objects.find(name, kind)
         if place is None:
-            raise errors.ObjectMissing(name=name)
+            told["damaged"].append(f"objects/{name[:2]}/{name}.{kind}")
+            continue
         yield os.path.relpath(place, store.root).replace(os.sep, "/"), fsio.read_bytes(place)
+
+
+def _parsed(name: str, data: bytes) -> dict[str, Any] | None:
+    try:
+        return parse_document(name, data)
+    except (errors.DamageError, errors.FormatTooNew):
+        return None
 
 
 def _documents(store: Store) -> Iterator[tuple[str, bytes]]:

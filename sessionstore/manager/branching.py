@@ -12,7 +12,7 @@ from sessionstore import canonical, errors, layout
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.view import chosen
 from sessionstore.journal import now
-from sessionstore.manager import making
+from sessionstore.manager import lifecycle, making
 from sessionstore.manager.editing import position_of
 from sessionstore.manager.live import common
 from sessionstore.store import Revision
@@ -72,6 +72,7 @@ def merge(manager: SessionManager, session: Session, other: Session | None, orde
     with manager.held(session.key, other.key):
         live = manager.live(session.key)
         head, theirs = live.head(), other.revision
+        lifecycle.check_open(lifecycle.state_of(head, live.notes()), session.key)
         shared = common(manager.store, head, theirs)
         taken = [_marked(message, other.key) for message in manager.store.messages(theirs, shared)]
         mine = list(manager.store.messages(head, shared))

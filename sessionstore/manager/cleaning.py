@@ -3,6 +3,8 @@ tombstone stays."""
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,39 @@ from sessionstore.manager.lifecycle import CleanUp, age_of, notes_for, state_of
 
 if TYPE_CHECKING:
     from sessionstore.manager.core import SessionManager
+
+EVERY = 3600.0
+
+
+class Cleaner:
+    """Carries out a policy in the background, every `EVERY` seconds at most. `failed` says why it last could not."""
+
+    def __init__(self, manager: SessionManager, policy: CleanUp) -> None:
+        self.manager, self.policy = manager, policy
+        self.failed: errors.SessionstoreError | None = None
+        self._next = time.monotonic()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Begin when it is time again."""
+        with self._lock:
+            if time.monotonic() < self._next or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._next = time.monotonic() + EVERY
+            self._thread = threading.Thread(target=self._run, name="sessionstore-clean-up", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            clean_up(self.manager, self.policy, dry_run=False)
+        except errors.SessionstoreError as error:
+            self.failed = error
+
+    def close(self) -> None:
+        """Wait until it is done."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=60)
 
 
 def clean_up(manager: SessionManager, policy: CleanUp, *, dry_run: bool) -> dict[str, str]:

@@ -8,12 +8,13 @@ store always has the full history. They depend on the messages only, and new mes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessionstore.journal import now
 from sessionstore.manager import making, tokens
 from sessionstore.manager.capabilities import capabilities_of
+from sessionstore.manager.facts import facts
 from sessionstore.manager.summaries import Extractive, Summariser
 from sessionstore.manager.view import UNSEEN, fitted
 
@@ -58,11 +59,15 @@ class Context:
         self.threshold, self.warn_at, self.infinite = threshold, warn_at, infinite
         self.counter, self.summariser = counter, summariser or Extractive()
         self.budget = budget or _room(self.model)
-        path = [message for message in session.history() if message.get("kind") not in UNSEEN]
-        lead = next((n for n, message in enumerate(path) if message["role"] != "system"), len(path))
-        self.path, self._lead = path, lead
-        self.counts = [counter(message) for message in path]
-        self.segments = self._cut() if infinite else [Segment(lead, len(path), sum(self.counts[lead:]))]
+        self.path: Sequence[Message] = session.messages()
+        """The messages that count, in order; a long session is read where it is looked at."""
+        if not getattr(self.path, "straight", False):
+            self.path = [message for message in session.history() if message.get("kind") not in UNSEEN]
+        self._facts = facts(session.manager.pages, self.path, counter)
+        self.counts = [fact.tokens for fact in self._facts]
+        lead = next((n for n, fact in enumerate(self._facts) if fact.role != "system"), len(self.path))
+        self._lead = lead
+        self.segments = self._cut() if infinite else [Segment(lead, len(self.path), sum(self.counts[lead:]))]
         """The segments, the current one last. The instructions at the beginning belong to none."""
 
     # -- segments --------------------------------------------------------------------------------------------------
@@ -71,7 +76,7 @@ class Context:
         """(start, end, tokens) of what must not be torn apart: a message, with the tool results that follow it."""
         start = self._lead
         for place in range(self._lead + 1, len(self.path) + 1):
-            if place == len(self.path) or self.path[place]["role"] != "tool":
+            if place == len(self._facts) or self._facts[place].role != "tool":
                 yield start, place, sum(self.counts[start:place])
                 start = place
 
@@ -90,21 +95,21 @@ class Context:
     def summary(self) -> str:
         """What is told of the closed segments. Those of a summariser that costs something are kept in the session."""
         told = ""
-        kept = dict(making.settings(self.session.revision).get("summaries") or {})
+        made = self.session.manager.summaries
+        kept = making.settings(self.session.revision).get("summaries") or {}
         fresh: dict[str, str] = {}
+        digest = hashlib.sha256(self.summariser.name.encode("utf-8", "replace"))
         for segment in self.segments[:-1]:
-            messages = self.path[segment.start : segment.end]
-            name = self._name(messages)
-            if name not in kept:
-                fresh[name] = kept[name] = self.summariser(messages, told)
-            told = kept[name]
+            digest.update(repr([fact.mark for fact in self._facts[segment.start : segment.end]]).encode())
+            name = digest.hexdigest()[:16]
+            known = kept.get(name) or made.get(name)
+            if known is None:
+                known = fresh[name] = self.summariser(self.path[segment.start : segment.end], told)
+                made.put(name, known)
+            told = known
         if fresh and self.summariser.costs:
             self._keep(fresh)
         return told
-
-    def _name(self, messages: list[Message]) -> str:
-        told = "\n".join([self.summariser.name, *(message["id"] for message in messages)])
-        return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
 
     def _keep(self, fresh: dict[str, str]) -> None:
         manager, key = self.session.manager, self.session.key
@@ -152,7 +157,10 @@ class Context:
         and no closed segment was in them."""
         current = self.segments[-1]
         if len(self.segments) == 1:
-            return tokens.of_context(self.path, self.counter)
+            last = next((n for n in range(len(self._facts) - 1, -1, -1) if self._facts[n].billed), None)
+            following = self.counts if last is None else self.counts[last + 1 :]
+            billed = 0 if last is None else self._facts[last].billed
+            return tokens.Count(billed + sum(following), bool(following))
         return tokens.Count(sum(self.counts[: self._lead]) + current.tokens, True)
 
     def warning(self) -> str | None:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from sessionstore import canonical, errors, layout, notes
 from sessionstore.journal import now
 from sessionstore.manager import branching, editing, lifecycle, making, templates
+from sessionstore.manager.cleaning import Cleaner
 from sessionstore.manager.finding import find
 from sessionstore.manager.indexing import Keeper
+from sessionstore.manager.kept import Kept
 from sessionstore.manager.lines import Pages
 from sessionstore.manager.live import Live
 from sessionstore.manager.session import Session
@@ -32,17 +34,26 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 Named = Session | str
+SUMMARIES = 4096
 
 
 class SessionManager:
     """The sessions of one store. A context manager; `close` only has to be called to have the index current at once.
 
     `path` is a store's directory, made when it is missing, or an open `Store`. With `index` false nothing is written to
-    the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory.
+    the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory. `timeout` is how
+    many seconds a write waits for others. With a `clean_up` policy it is carried out in the background, once an hour
+    while sessions are written.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | Store, *, index: bool = True, cache_size: int = 64, timeout: float = 60
+        self,
+        path: str | os.PathLike[str] | Store,
+        *,
+        index: bool = True,
+        cache_size: int = 64,
+        timeout: float = 60,
+        clean_up: lifecycle.CleanUp | None = None,
     ) -> None:
         self.store = path if isinstance(path, Store) else _opened(path)
         self.pages = Pages(self.store)
@@ -51,6 +62,9 @@ class SessionManager:
         self._cache: OrderedDict[str, Live] = OrderedDict()
         self._lock = threading.Lock()
         self._stripes: dict[str, threading.RLock] = {}
+        self._cleaner = Cleaner(self, clean_up) if clean_up else None
+        self.summaries: Kept[str, str] = Kept(SUMMARIES)
+        """Summaries made in this process, by what they are of."""
 
     def __enter__(self) -> SessionManager:
         return self
@@ -62,6 +76,8 @@ class SessionManager:
 
     def close(self) -> None:
         """Bring the index up to date, as far as that is possible just now."""
+        if self._cleaner:
+            self._cleaner.close()
         self.keeper.close()
 
     # -- what the parts of the manager share -----------------------------------------------------------------------
@@ -95,6 +111,8 @@ class SessionManager:
         """A session was written: the index has to learn of it."""
         if self._index:
             self.keeper.touch(key)
+        if self._cleaner:
+            self._cleaner.wake()
 
     def key_of(self, session: Named) -> str:
         """The key of a session, given as such or by a name. Raises `NotFound`, `Ambiguous`."""
@@ -148,13 +166,14 @@ class SessionManager:
     def append(self, session: Named, messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[str]:
         """Add messages at a session's end, all or none; durable when this returns their ids. A session that rested is
         active again. Raises `UsageError` for messages of another shape, and for an archived or expired session."""
-        given = making.complete([messages] if isinstance(messages, Mapping) else messages)
+        given = making.complete([messages] if isinstance(messages, Mapping) else messages, timed=False)
         key = self.key_of(session)
         with self.held(key):
             live = self.live(key)
             state = lifecycle.state_of(live.head(), live.notes())
-            if state in lifecycle.CLOSED:
-                raise errors.UsageError(reason=f"{key} is {state}; retrieve it before anything is added")
+            lifecycle.check_open(state, key)
+            for message in given:
+                message.setdefault("time", now())
             if given:
                 live.extend(given)
             if state in lifecycle.RESTING and given:

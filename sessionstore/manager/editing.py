@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionstore import canonical, errors
 from sessionstore.journal import now
-from sessionstore.manager import making
+from sessionstore.manager import lifecycle, making
 from sessionstore.store import Revision
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def _followed(message: Message, gone: Message) -> Message:
 def _replace(manager: SessionManager, key: str, change: Any) -> None:
     with manager.held(key):
         live = manager.live(key)
+        lifecycle.check_open(lifecycle.state_of(live.head(), live.notes()), key)
         leaf = live.head().get("active_leaf")
         messages = change(live.head())
         lost = leaf is not None and all(message["id"] != leaf for message in messages)

@@ -53,6 +53,12 @@ def check_step(before: str, after: str, key: str) -> None:
         raise errors.UsageError(reason=f"{key} is {before}, from where it cannot become {after}, only {possible}")
 
 
+def check_open(state: str, key: str) -> None:
+    """Raise `UsageError` when nothing may be added to a session in that state."""
+    if state in CLOSED:
+        raise errors.UsageError(reason=f"{key} is {state}; retrieve it before anything is added or changed")
+
+
 def notes_for(state: str) -> dict[str, Any]:
     """The notes that state it; None takes one back."""
     plain = state in ("created", "active")

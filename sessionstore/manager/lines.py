@@ -15,17 +15,20 @@ from itertools import accumulate
 from typing import Any, NamedTuple, overload
 
 from sessionstore import canonical, references
+from sessionstore.manager.kept import Kept
 from sessionstore.store import Revision, Store
 
 Message = dict[str, Any]
 BUDGET = 64 << 20
 """So many bytes of pages are kept in memory."""
-_BRANCHING = (b'"parent":', b'"kind":')
-"""A line without these is an ordinary turn after the one before it."""
+_BRANCHING = (b'"parent":', b'"kind":"error"', b'"kind":"meta"', b'"kind":"prefill"', b'"kind":"sidechain"')
+"""A line without these follows the one before it and is shown."""
+COUNTED = 4096
+"""Of so many pages it is remembered what was counted."""
 
 
 class Page(NamedTuple):
-    """The lines of a page, and whether all of them are ordinary turns in a row."""
+    """The lines of a page, and whether all of them are shown, one after the other."""
 
     lines: list[bytes]
     straight: bool
@@ -45,6 +48,8 @@ class Pages:
         self._held: OrderedDict[str, tuple[Page, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self.counted: Kept[tuple[str, Any], Any] = Kept(COUNTED)
+        """What was counted of a page, by its name and who counted."""
 
     def get(self, name: str) -> Page:
         """A page by name. Raises `ObjectMissing`, `ObjectCorrupt`."""
@@ -110,9 +115,19 @@ class Messages(Sequence[Message]):
         pages = self._revision["pages"]
         if number < len(pages):
             return self._pages.get(pages[number]["id"])
+        return self.tail
+
+    @property
+    def tail(self) -> Page:
+        """The messages that are in no page yet."""
         if self._tail is None:
             self._tail = page_of([canonical.line(message) for message in self._revision["messages"]])
         return self._tail
+
+    @property
+    def page_names(self) -> list[str]:
+        """The names of the session's pages."""
+        return [page["id"] for page in self._revision["pages"]]
 
     def __iter__(self) -> Iterator[Message]:
         return map(self._pages.parse, self.lines())
@@ -127,7 +142,7 @@ class Messages(Sequence[Message]):
 
     @property
     def straight(self) -> bool:
-        """Whether they are ordinary turns, one after the other, so that the active path is all of them."""
+        """Whether they all follow one another and are shown, so that the active path is all of them."""
         if self._revision.get("active_leaf") is not None:
             return False
         return all(self._page(number).straight for number in range(len(self._ends) + 1))

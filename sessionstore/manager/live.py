@@ -37,6 +37,14 @@ class _Notes(NamedTuple):
     values: dict[str, Any]
 
 
+class _Writing(NamedTuple):
+    """What has written the revision of that name and can go on from there; `flush` has its objects made durable."""
+
+    name: str
+    composer: Composer
+    flush: fsio.Flush
+
+
 class Live:
     """One session, shared by the threads of a process. Reading takes no lock."""
 
@@ -45,7 +53,7 @@ class Live:
         self._folder, self._stem = layout.fanout(key), f"{layout.slug(key)}."
         self._state: _State | None = None
         self._notes: _Notes | None = None
-        self._composer: tuple[str, Composer] | None = None
+        self._writing: _Writing | None = None
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -96,20 +104,21 @@ class Live:
 
     def begin(self, messages: Iterable[Message], fields: Mapping[str, Any]) -> Revision:
         """Make the session. There must be none of that key."""
-        composer = Composer(self.store.objects)
+        writing = self._begun(None)
         for message in messages:
-            composer.add(message)
+            writing.composer.add(message)
         source, _, native = self.key.partition(":")
-        return self._commit(composer, {"source": source, "native_id": native, **fields}, ())
+        return self._commit(writing, {"source": source, "native_id": native, **fields}, ())
 
     def extend(self, messages: Iterable[Message], fields: Mapping[str, Any] | None = None) -> Revision:
         """Add messages at the end of the head, and set fields; a field that is None goes. Raises `NotFound`."""
         state = self._look()
         head = state.head
-        composer = self._continued(head)
+        kept, self._writing = self._writing, None
+        writing = kept if kept is not None and kept.name == head["_name"] else self._begun(head)
         for message in messages:
-            composer.add(message)
-        revision = self._commit(composer, {**carried(head), **(fields or {})}, head.get("parents", ()))
+            writing.composer.add(message)
+        revision = self._commit(writing, {**carried(head), **(fields or {})}, head.get("parents", ()))
         for name in (head["_name"], *state.leftover):
             if name != revision["_name"] and layout.split_name(name)[1] not in revision.get("parents", ()):
                 fsio.remove(f"{self.store.root}/sessions/{name}")
@@ -124,24 +133,22 @@ class Live:
     ) -> Revision:
         """Put other messages in the head's place; the head stays as history, and so do further `parents`."""
         head = self._look().head
-        composer = Composer(self.store.objects)
+        writing = self._begun(None)
         for message in change(head):
-            composer.add(message)
+            writing.composer.add(message)
         given = {**carried(head), **(fields or {})}
         named = {layout.split_name(head["_name"])[1], *parents}
-        revision = self._commit(composer, given, named)
+        revision = self._commit(writing, given, named)
         self._state = None
         return revision
 
-    def _continued(self, head: Revision) -> Composer:
-        """The composer that wrote the head, else one that goes on from it."""
-        kept, self._composer = self._composer, None
-        if kept is not None and kept[0] == head["_name"]:
-            return kept[1]
-        return Composer(self.store.objects, base=head)
+    def _begun(self, base: Revision | None) -> _Writing:
+        flush = fsio.Flush()
+        return _Writing("", Composer(self.store.objects, flush, base), flush)
 
-    def _commit(self, composer: Composer, fields: Mapping[str, Any], parents: Iterable[str]) -> Revision:
-        revision = composer.finish(self.key, fields, parents)
+    def _commit(self, writing: _Writing, fields: Mapping[str, Any], parents: Iterable[str]) -> Revision:
+        revision = writing.composer.finish(self.key, fields, parents)
+        # The composer goes on with its lists and tables; those of the revision stay as they are.
         for name in ("pages", "messages", "models"):
             if name in revision:
                 revision[name] = list(revision[name])
@@ -150,9 +157,10 @@ class Live:
                 revision[name] = dict(revision[name])
         revision["counts"]["by_role"] = dict(revision["counts"]["by_role"])
         name, data = self.store.name_of(revision)
+        writing.flush.close()
         self.store.write_revision(name, data)
         revision["_name"] = name
-        self._composer = name, composer
+        self._writing = writing._replace(name=name)
         self._state = _State(self._names("sessions"), revision, 1, ())
         return revision
 

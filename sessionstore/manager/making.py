@@ -22,16 +22,17 @@ def parts(content: Content) -> list[dict[str, Any]]:
     return [{"type": "text", "content": one} if isinstance(one, str) else dict(one) for one in given]
 
 
-def complete(messages: Iterable[Mapping[str, Any]]) -> list[Message]:
-    """Messages with an id (a ULID) and a time (the present, UTC) where they have none, cleaned and checked. A message
-    that has `content` instead of `parts` is a text. Raises `UsageError`."""
+def complete(messages: Iterable[Mapping[str, Any]], *, timed: bool = True) -> list[Message]:
+    """Messages with an id (a ULID) and, when `timed`, a time (the present, UTC) where they have none, cleaned and
+    checked. A message that has `content` instead of `parts` is a text. Raises `UsageError`."""
     found = []
     for number, given in enumerate(messages, 1):
         message = {name: value for name, value in given.items() if value is not None or name == "parent"}
         if "parts" not in message and "content" in message:
             message["parts"] = parts(message.pop("content"))
         message.setdefault("id", layout.ulid())
-        message.setdefault("time", now())
+        if timed:
+            message.setdefault("time", now())
         cleaned: Message = canonical.clean(message)
         check(cleaned, f"message {number}")
         found.append(cleaned)

@@ -60,9 +60,7 @@ def switch(
     with manager.held(session.key):
         live = manager.live(session.key)
         head = live.head()
-        state = lifecycle.state_of(head, live.notes())
-        if state in lifecycle.CLOSED:
-            raise errors.UsageError(reason=f"{session.key} is {state}; retrieve it before its model is switched")
+        lifecycle.check_open(lifecycle.state_of(head, live.notes()), session.key)
         chosen = making.with_settings(head, model=model, provider=provider or able.provider or None)
         live.extend(making.complete([record]), canonical.clean({"x": chosen}))
         message = str(live.head()["counts"]["messages"] - 1)

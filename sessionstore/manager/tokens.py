@@ -59,14 +59,21 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else canonical.dumps(value).decode()
 
 
+def billed(message: Message) -> int:
+    """What the context came to with an answer, as its provider has billed it; 0 when it has not."""
+    usage = message.get("usage") or {}
+    if message["role"] != "assistant" or not usage.get("input_tokens") or usage.get("estimated"):
+        return 0
+    return int(usage["input_tokens"]) + int(usage.get("output_tokens", 0))
+
+
 def of_context(messages: Iterable[Message], counter: Counter = estimate) -> Count:
     """How many tokens a conversation takes as a model's context. The last answer that was billed says what everything
     up to it came to; only what follows is counted."""
     total, estimated = 0, False
     for message in messages:
-        usage = message.get("usage") or {}
-        if message["role"] == "assistant" and usage.get("input_tokens") and not usage.get("estimated"):
-            total, estimated = usage["input_tokens"] + usage.get("output_tokens", 0), False
+        if known := billed(message):
+            total, estimated = known, False
         else:
             total, estimated = total + counter(message), True
     return Count(total, estimated)

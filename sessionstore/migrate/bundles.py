@@ -11,6 +11,7 @@ import stat as stat_module
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from sessionstore import errors
@@ -24,6 +25,10 @@ DATABASES = (".db", ".sqlite", ".sqlite3", ".vscdb")
 """Endings of file names that a database may have; beside it may lie its write-ahead log."""
 MOST = 200_000
 """No more than so many companions are taken in with one source."""
+TRIED = 20
+"""As many files are looked at for one that stands for a directory's others."""
+STEM = "{stem}"
+"""What stands for the lead's name without its ending in the pattern of a companion."""
 
 
 class Member(NamedTuple):
@@ -37,9 +42,13 @@ class Member(NamedTuple):
 def members_of(importer: Importer, lead: str) -> tuple[Member, ...]:
     """The files that belong to the source that `lead` stands for, by name; not the lead itself."""
     directory = os.path.dirname(lead)
+    steps = _lead_steps(importer, lead)
+    above, way = "/.." * (steps - 1), "../" * (steps - 1)
+    base = os.path.normpath(directory + above)
+    stem = _escaped(os.path.basename(lead).rpartition(".")[0])
     found: dict[str, Member] = {}
-    for pattern in importer.companions:
-        for name in _matching(directory, pattern.split("/"), ""):
+    for pattern in importer.companions if steps else ():
+        for name in _matching(base, pattern.replace(STEM, stem).split("/"), way):
             path = os.path.normpath(f"{directory}/{name}")
             if name not in found and path != lead and (stat := _stat_of(path)) is not None:
                 found[name] = Member(name, path, stat)
@@ -50,6 +59,41 @@ def members_of(importer: Importer, lead: str) -> tuple[Member, ...]:
         name = os.path.basename(log)
         found[name] = Member(name, log, stat)
     return tuple(found[name] for name in sorted(found))
+
+
+def _lead_steps(importer: Importer, path: str) -> int:
+    """How many steps the pattern has that makes a file a lead; 0 when there is none, 1 when every file is one."""
+    found = path.split(os.sep)
+    for wanted in (pattern.split("/") for pattern in importer.leads):
+        if len(found) > len(wanted) and all(map(fnmatchcase, found[-len(wanted) :], wanted)):
+            return len(wanted)
+    return 0 if importer.leads else 1
+
+
+@lru_cache(maxsize=64)
+def _longest_first(patterns: tuple[str, ...]) -> list[list[str]]:
+    """The steps of the patterns that stay below the directory they begin in."""
+    below = (pattern.split("/") for pattern in patterns)
+    return sorted((steps for steps in below if steps[0] != ".."), key=len, reverse=True)
+
+
+def _named_alike(importer: Importer, path: str) -> Iterator[str]:
+    """The files beside a file that it could belong to by its name."""
+    directory, name = os.path.split(path)
+    for pattern in importer.companions:
+        before, _, after = pattern.partition(STEM)
+        if "/" in pattern or not name.startswith(before) or not name.endswith(after):
+            continue
+        stem = name[len(before) : len(name) - len(after)]
+        for ending in importer.suffixes if stem else ():
+            lead = f"{directory}/{stem}{ending}"
+            if lead != path and _stat_of(lead) is not None:
+                yield lead
+
+
+def _escaped(name: str) -> str:
+    """A name as a pattern that fits it alone."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _matching(directory: str, steps: list[str], prefix: str) -> Iterator[str]:
@@ -98,17 +142,39 @@ class Bundles:
         """`known` names the importer of sources that were imported before, by path."""
         self._importers = importers
         self._several = [importer for importer in importers.values() if importer.leads and importer.companions]
+        self._beside = [
+            importer
+            for importer in importers.values()
+            if not importer.leads and any(STEM in pattern and "/" not in pattern for pattern in importer.companions)
+        ]
         self._known = known
         self._recognised: dict[str, str | None] = {}
+        self._trees: dict[tuple[str, str], str] = {}
+        """the leads of trees, by importer and the tree's root"""
 
     def lead_of(self, path: str) -> str:
         """The path of the file that stands for the source this file belongs to; itself when it stands alone."""
         for importer in self._several:
             for directory in self._directories(importer, path):
-                lead = self._lead_in(importer, directory)
-                if lead is not None and self._importer_of(lead) == importer.source:
+                if (lead := self._lead_of_directory(importer, directory)) is not None:
+                    return lead
+        for importer in self._beside:
+            for lead in _named_alike(importer, path):
+                if self._importer_of(lead) == importer.source:
                     return lead
         return path
+
+    def _lead_of_directory(self, importer: Importer, directory: str) -> str | None:
+        """The file that stands for a directory, if there is one. That of a tree is looked for once."""
+        known = self._trees.get((importer.source, directory))
+        if known is not None:
+            return known
+        for lead in islice(self._leads_in(importer, directory), TRIED):
+            if self._importer_of(lead) == importer.source:
+                if _lead_steps(importer, lead) > 1:
+                    self._trees[importer.source, directory] = lead
+                return lead
+        return None
 
     def members(self, lead: str) -> tuple[Member, ...]:
         """The companions of a source. Files that no importer of several files recognises have none but a log."""
@@ -116,7 +182,7 @@ class Bundles:
         for importer in self._importers.values():
             if not importer.companions or not name.lower().endswith(importer.suffixes):
                 continue
-            if importer.leads and not any(fnmatchcase(name, pattern) for pattern in importer.leads):
+            if not _lead_steps(importer, lead):
                 continue
             found = members_of(importer, lead)
             if found and self._importer_of(lead) == importer.source:
@@ -124,27 +190,29 @@ class Bundles:
         return members_of(Importer(), lead) if lead.lower().endswith(DATABASES) else ()
 
     def _directories(self, importer: Importer, path: str) -> Iterator[str]:
-        """The directories whose lead the file could be or belong to."""
+        """The directories whose lead the file could be or belong to, the outermost first: what could itself be a lead
+        belongs to the one above it."""
         steps = path.split(os.sep)
-        if any(fnmatchcase(steps[-1], pattern) for pattern in importer.leads):
-            yield os.path.dirname(path)
-        for pattern in importer.companions:
-            wanted = pattern.split("/")
-            if wanted[0] == ".." or len(steps) <= len(wanted):
+        for wanted in _longest_first(importer.companions):
+            if len(steps) <= len(wanted):
                 continue
             if all(map(fnmatchcase, steps[-len(wanted) :], wanted)):
                 yield os.sep.join(steps[: -len(wanted)])
+        if any(fnmatchcase(steps[-1], pattern) for pattern in importer.leads):
+            yield os.path.dirname(path)
 
     @staticmethod
-    def _lead_in(importer: Importer, directory: str) -> str | None:
-        names = _names(directory)
+    def _leads_in(importer: Importer, directory: str) -> Iterator[str]:
+        """The file that can stand for those of a directory; the last ones first when they lie deeper, where any of them
+        can."""
         for pattern in importer.leads:
-            for name in names:
-                if fnmatchcase(name, pattern):
-                    path = f"{directory}/{name}"
-                    if _stat_of(path) is not None:
-                        return path
-        return None
+            steps = pattern.split("/")
+            names = sorted(_matching(directory, steps, ""), reverse=len(steps) > 1)
+            for path in (f"{directory}/{name}" for name in names):
+                if (stat := _stat_of(path)) is not None and stat.size:
+                    yield path
+                    if len(steps) == 1:
+                        return
 
     def _importer_of(self, lead: str) -> str | None:
         """The format of a file that may stand for several, by its content."""

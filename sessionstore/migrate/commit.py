@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sessionstore import errors, fsio, locks, objects
-from sessionstore.journal import Batch, Journals, Line
-from sessionstore.migrate.decide import Decision, decide
+from sessionstore.journal import Journals, Line
+from sessionstore.migrate.decide import Decision, decide, entries_of
 from sessionstore.migrate.identity import Keys
 from sessionstore.migrate.intake import BATCH, Intake, Spool, Taken
+from sessionstore.migrate.settle import supersede
 from sessionstore.store import Store
 
 
@@ -109,7 +110,7 @@ def _commit(
         for taken, key, name, data, decision in decided:
             gone = [head["_name"] for head in decision.supersedes]
             line["sessions"].append(_session_line(taken, key, name, decision, gone))
-            if decision.revision["counts"]["messages"] != taken.composer.count:
+            if decision.outcome == "purged" or decision.revision["counts"]["messages"] != taken.composer.count:
                 line["resume"] = None  # the stored session is another one than was read, so there is no going on
             if decision.write:
                 writes[name] = data
@@ -148,11 +149,12 @@ def _decide_all(
     """What to do with every session of a source: (session, key, revision's name, its bytes, decision). `heads` are
     those of the sources before it; brought up to date only when all could be decided. Raises `DamageError`."""
     decided = []
+    originals, lists = entries_of(intake)
     changed: dict[str, list[dict[str, Any]]] = {}
     for taken in intake.sessions:
         key = keys[id(taken)]
         known = changed.get(key) or heads.get(key) or store.heads(key)
-        decision = decide(store, intake, taken, key, known, flush)
+        decision = decide(store, intake, taken, key, known, originals, flush)
         name, data = store.name_of(decision.revision)
         if decision.write:
             decision.revision["_name"] = name
@@ -160,21 +162,18 @@ def _decide_all(
             known = store.heads_of([decision.revision, *(head for head in known if head["_name"] not in gone)])
         changed[key] = known
         decided.append((taken, key, name, data, decision))
+    if any(decision.write for *_, decision in decided):
+        for listed, data in lists.items():
+            store.objects.put_named(listed, data, objects.VALUE, flush)
     heads.update(changed)
     return decided
-
-
-def supersede(store: Store, batch: str, names: Iterable[str]) -> None:
-    """Move superseded revisions to the batch's trash."""
-    flush = fsio.Flush()
-    for name in names:
-        fsio.move(f"{store.root}/sessions/{name}", f"{store.root}/trash/{batch}/sessions/{name}", flush)
-    flush.close()
 
 
 def _change(store: Store, taken: Taken, name: str, decision: Decision, gone: list[str], spool: Spool | None) -> Change:
     revision = {field: value for field, value in decision.revision.items() if field not in ("_name", "messages")}
     head = decision.supersedes[0] if decision.supersedes else None
+    if head is not None and decision.outcome == "joined":
+        return Change(name, revision, gone, None, 0, _respool(store, decision, 0, spool))
     if head is not None and decision.outcome == "updated":
         return Change(name, revision, gone, head["_name"], revision["counts"]["messages"], [])
     if head is not None and decision.outcome == "stitched":
@@ -248,16 +247,9 @@ def _session_line(taken: Taken, key: str, name: str, decision: Decision, gone: l
 def _read_back(store: Store, intake: Intake) -> None:
     """Compare what is on disk with what was read: every new chunk and page byte for byte (by hash), the pages' line
     counts, and the whole original's SHA-256 when all of it is new. Raises `DamageError`."""
-    whole = hashlib.sha256()
-    fresh = intake.original["chunks"][len(intake.original["chunks"]) - intake.fresh_chunks :]
-    for chunk in fresh:
-        data = store.objects.get(chunk["id"], objects.CHUNK, check=True)
-        if len(data) != chunk["bytes"]:
-            raise errors.ObjectCorrupt(name=chunk["id"])
-        if len(fresh) > 1:
-            whole.update(data)
-    if len(fresh) == len(intake.original["chunks"]) > 1 and whole.hexdigest() != intake.original["sha256"]:
-        raise errors.ObjectCorrupt(name=intake.original["sha256"])
+    _read_back_original(store, intake.original, intake.fresh_chunks)
+    for file in intake.companions:
+        _read_back_original(store, file["original"], len(file["original"]["chunks"]))
     for taken in intake.sessions:
         known = len(taken.base["pages"]) if taken.base else 0
         for page in taken.composer.pages[known:]:
@@ -265,44 +257,15 @@ def _read_back(store: Store, intake: Intake) -> None:
                 raise errors.ObjectCorrupt(name=page["id"])
 
 
-def settle(store: Store, batch: Batch) -> None:
-    """Finish or take back what a killed run left between journal line and commit. Needs the store for itself."""
-    journals = Journals(store.root)
-    committed = {session["revision"] for line in batch.live for session in line["sessions"]}
-    finished, withdrawn = [], []
-    for line in batch.unsettled():
-        created = [session for session in line["sessions"] if session["created"]]
-        if _make_durable(store, batch.id, line):
-            supersede(store, batch.id, [name for session in created for name in session["supersedes"]])
-            finished.append(line["n"])
-            continue
-        flush = fsio.Flush()
-        for session in created:
-            for name in session["supersedes"]:
-                fsio.move(f"{store.root}/trash/{batch.id}/sessions/{name}", f"{store.root}/sessions/{name}", flush)
-            if session["revision"] not in committed:
-                fsio.remove(f"{store.root}/sessions/{session['revision']}", flush)
-        flush.close()
-        for session in created:
-            fsio.remove_empty(f"{store.root}/sessions/{session['revision'][:2]}")
-        withdrawn.append(line["n"])
-    lines = [{"t": "commit", "n": finished}, {"t": "withdrawn", "n": withdrawn}]
-    journals.append(batch.id, [line for line in lines if line["n"]])
-    for line in lines:
-        if line["n"]:
-            batch.take(line)
-
-
-def _make_durable(store: Store, batch: str, line: Line) -> bool:
-    """Whether every revision that a source line speaks of, also those it found there, is in place. Who wrote them may
-    have been killed before they were flushed."""
-    flush = fsio.Flush()
-    for session in line["sessions"]:
-        places = (f"{store.root}/{folder}/{session['revision']}" for folder in ("sessions", f"trash/{batch}/sessions"))
-        place = next(filter(fsio.exists, places), None)
-        if place is not None:
-            fsio.settle(place, flush)
-        elif session["outcome"] != "purged":
-            return False
-    flush.close()
-    return True
+def _read_back_original(store: Store, original: Line, fresh_chunks: int) -> None:
+    whole = hashlib.sha256()
+    chunks = original["chunks"]
+    fresh = chunks[len(chunks) - fresh_chunks :]
+    for chunk in fresh:
+        data = store.objects.get(chunk["id"], objects.CHUNK, check=True)
+        if len(data) != chunk["bytes"]:
+            raise errors.ObjectCorrupt(name=chunk["id"])
+        if len(fresh) > 1:
+            whole.update(data)
+    if len(fresh) == len(chunks) > 1 and whole.hexdigest() != original["sha256"]:
+        raise errors.ObjectCorrupt(name=original["sha256"])

@@ -18,6 +18,7 @@ from sessionstore.journal import Batch, Line
 from sessionstore.migrate import bundles, reading
 from sessionstore.migrate.bundles import Bundles, Member
 from sessionstore.migrate.reading import Stat
+from sessionstore.store import Store
 
 SKIPPED_DIRECTORIES = frozenset({".git", "node_modules", "__pycache__", ".venv"})
 
@@ -31,6 +32,8 @@ class Candidate(NamedTuple):
     stat: Stat
     previous: Line | None = None
     members: tuple[Member, ...] = ()
+    formats: frozenset[str] = frozenset()
+    """the only formats it may be of; empty when it may be of any"""
 
     @property
     def size(self) -> int:
@@ -39,10 +42,23 @@ class Candidate(NamedTuple):
 
 
 class Roots(NamedTuple):
-    """Where to look: the directories or files, and the file-name endings worth opening."""
+    """Where to look: the directories or files, the file-name endings worth opening, and, of known places, which formats
+    live there: a download folder may hold exports, but not every data set in it is somebody's conversation."""
 
     paths: list[str]
     suffixes: tuple[str, ...]
+    formats: Mapping[str, frozenset[str]] = {}
+
+    def formats_at(self, path: str) -> frozenset[str]:
+        """The formats that a file may be of; empty when that is not restricted."""
+        if not self.formats:
+            return frozenset()
+        found: set[str] = set()
+        while True:
+            found |= self.formats.get(path, frozenset())
+            if (parent := os.path.dirname(path)) == path:
+                return frozenset(found)
+            path = parent
 
 
 def roots(paths: Iterable[str], importers: Iterable[Importer], machine: Machine) -> Roots:
@@ -54,10 +70,20 @@ def roots(paths: Iterable[str], importers: Iterable[Importer], machine: Machine)
     for path in given:
         if not os.path.exists(path):
             raise errors.ReadFailed(path=path, reason="no such file or directory")
-    if not given:
-        places = (os.fspath(place.root) for importer in importers for place in importer.places(machine))
-        given = [path for path in dict.fromkeys(os.path.abspath(path) for path in places) if os.path.isdir(path)]
-    return Roots(given, suffixes)
+    if given:
+        return Roots(given, suffixes)
+    formats = places(importers, machine)
+    return Roots([path for path in formats if os.path.isdir(path)], suffixes, formats)
+
+
+def places(importers: Iterable[Importer], machine: Machine) -> dict[str, frozenset[str]]:
+    """The real paths of the places where formats live, there or not, each with the formats that live in it."""
+    found: dict[str, frozenset[str]] = {}
+    for importer in importers:
+        for place in importer.places(machine):
+            path = os.path.realpath(place.root)
+            found[path] = found.get(path, frozenset()) | {importer.source}
+    return found
 
 
 def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tuple[str, str, Stat]]:
@@ -125,9 +151,21 @@ def known_sources(batches: Iterable[Batch]) -> dict[str, Line]:
         for line in batch.live:
             known[line["path"]] = line
         for line in batch.sources.values():
-            (taken_back if batch.undone else created).update(_created(line))
+            (taken_back if batch.undo else created).update(_created(line))
     void = taken_back - created
     return {path: line for path, line in known.items() if void.isdisjoint(_revisions(line))} if void else known
+
+
+def still_stored(store: Store, known: Mapping[str, Line]) -> dict[str, Line]:
+    """Of the sources that journals know, those whose sessions are all still there in some form. The others have to be
+    read again, however unchanged they are."""
+    there = {layout.split_name(name)[0] for name in store.revision_names()}
+
+    def stems(line: Line) -> set[str]:
+        sessions = (session for session in line["sessions"] if session["outcome"] != "purged")
+        return {layout.split_name(session["revision"])[0] for session in sessions}
+
+    return {path: line for path, line in known.items() if stems(line) <= there}
 
 
 def _created(line: Line) -> Iterator[str]:
@@ -149,7 +187,14 @@ def candidates(
     `known` is what the journals know of them. Errors as in `walk`."""
     several = Bundles(importers, {path: line["importer"]["name"] for path, line in known.items()})
     for path, name, stat, members in bundles.grouped(walk(where, on_error=on_error), several):
-        yield Candidate(path, name, stat, known.get(path), members)
+        yield Candidate(path, name, stat, known.get(path), members, where.formats_at(path))
+
+
+def among(candidate: Candidate, importers: Mapping[str, Importer]) -> Mapping[str, Importer]:
+    """Those of the importers whose format a candidate may be of."""
+    if not candidate.formats:
+        return importers
+    return {name: importer for name, importer in importers.items() if name in candidate.formats}
 
 
 def again(candidate: Candidate, importers: Mapping[str, Importer]) -> Candidate:
@@ -223,14 +268,13 @@ def survey(where: Roots, importers: Mapping[str, Importer]) -> tuple[list[dict[s
     only, so a session that starts further on is not counted."""
     troubles: list[tuple[str, str]] = []
     by_format: dict[str, dict[str, Any]] = {}
-    for path, _, _, _, members in candidates(
-        where, importers, {}, on_error=lambda path, reason: troubles.append((path, reason))
-    ):
+    for one in candidates(where, importers, {}, on_error=lambda path, reason: troubles.append((path, reason))):
+        path, members = one.path, one.members
         try:
             descriptor, stat = reading.open_file(path)
             try:
                 head = reading.head(descriptor, path, stat)
-                importer = recognise(head, importers.values())
+                importer = recognise(head, among(one, importers).values())
                 sessions = len(drafts_in(importer, head, members))
             finally:
                 os.close(descriptor)

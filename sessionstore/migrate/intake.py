@@ -129,7 +129,7 @@ def take_in(
     read_at = time.time_ns()
     descriptor, stat = reading.open_file(candidate.path)
     try:
-        head, importer = _recognise(descriptor, candidate.path, stat, importers)
+        head, importer = _recognise(descriptor, candidate.path, stat, finding.among(candidate, importers))
         with _faults_of(importer, candidate.path):
             if purged and _all_purged(head, importer, candidate, purged):
                 raise errors.Purged(path=candidate.path)
@@ -468,7 +468,7 @@ def read_only(candidate: Candidate, importers: Mapping[str, Importer]) -> tuple[
     Raises `SessionstoreError` as `take_in` does."""
     descriptor, stat = reading.open_file(candidate.path)
     try:
-        head, importer = _recognise(descriptor, candidate.path, stat, importers)
+        head, importer = _recognise(descriptor, candidate.path, stat, finding.among(candidate, importers))
         packed = reading.blocks(descriptor, candidate.path, 0, stat.size)
         source = Source(candidate.path, reading.unpacked(packed, reading.compression(head.first)))
         beside = [Companion(one.name, one.stat.size, reading.later(one.path)) for one in candidate.members]

@@ -11,15 +11,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sessionstore import errors, fsio, layout
+from sessionstore import errors, fsio
 from sessionstore.importers.base import Importer, Machine
 from sessionstore.importers.material import LOG
-from sessionstore.journal import Batch, Journals, Line, now
+from sessionstore.journal import Batch, Journals, Line, begin_line, now
 from sessionstore.migrate import finding
 from sessionstore.migrate.bundles import Bundles
 from sessionstore.migrate.commit import Change, Outcome
 from sessionstore.migrate.finding import Candidate, Roots
 from sessionstore.migrate.run import Sink
+from sessionstore.migrate.settle import settle
 from sessionstore.migrate.workers import Job, chosen_importers, do_group, groups
 from sessionstore.store import Store
 
@@ -61,10 +62,7 @@ class Live:
 
     def places(self) -> list[str]:
         """Every directory or file that is followed, whether it exists or not."""
-        if self.paths:
-            return self.paths
-        found = (place.root for importer in self.importers.values() for place in importer.places(self.machine))
-        return list(dict.fromkeys(os.path.abspath(path) for path in found))
+        return self.paths or list(finding.places(self.importers.values(), self.machine))
 
     def everything(self) -> Pass:
         """Import whatever has changed in any place."""
@@ -79,7 +77,7 @@ class Live:
         """What the journals say of every source; read anew when somebody else has written to them."""
         sizes = self._sizes()
         if sizes != self._seen:
-            self._known = finding.known_sources(self.journals.all())
+            self._known = finding.still_stored(self.store, finding.known_sources(self.journals.all()))
             self._seen = sizes
         return self._known
 
@@ -94,7 +92,8 @@ class Live:
 
     def _roots(self, paths: list[str]) -> Roots:
         suffixes = {suffix for importer in self.importers.values() for suffix in importer.suffixes}
-        return Roots(paths, tuple(sorted(suffixes)))
+        formats = {} if self.paths else finding.places(self.importers.values(), self.machine)
+        return Roots(paths, tuple(sorted(suffixes)), formats)
 
     def _candidates(self, paths: Iterable[str]) -> Iterator[Candidate]:
         known = self.known()
@@ -118,6 +117,10 @@ class Live:
         if not todo:
             return done
         batch = self._batch()
+        if batch.unsettled():
+            with self.store.exclusively("settling an interrupted import", required=False):
+                batch = self.journals.read(batch.id)
+                settle(self.store, batch)
         first = 1 + max(batch.sources, default=0)
         job = Job(self.store.root, batch.begin, self.only, self.sink.encode if self.sink else None)
         for group in groups(enumerate(todo, first), GROUP):
@@ -161,8 +164,8 @@ class Live:
                 break
             if batch.begin.get("time", time)[:10] < time[:10]:
                 break
-        new = layout.ulid()
-        return Batch(new, {"t": "begin", "v": 1, "batch": new, "time": time, "request": request})
+        new = self.journals.new_id()
+        return Batch(new, begin_line(new, request, time))
 
 
 def _ignore(path: str, reason: str) -> None:

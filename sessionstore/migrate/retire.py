@@ -1,7 +1,8 @@
 """Removing sources after they are safely in the store, and giving them back.
 
 A file is removed only when its bytes on disk are, at that moment, those whose hash the store's own copy has just
-been read back to; a journal line saying so is durable before.
+been read back to; a journal line saying so is durable before. Of a source of several files all are compared before
+the first is removed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sessionstore import errors, fsio
-from sessionstore.journal import Journals, Line
+from sessionstore.journal import Batch, Journals, Line, files_of
 from sessionstore.migrate import reading
-from sessionstore.migrate.decide import holds
 from sessionstore.migrate.reading import Stat
 from sessionstore.store import Store
 
@@ -30,33 +30,37 @@ def retire(store: Store, journals: Journals, begin: Line, lines: list[Line]) -> 
     """Remove the source files of these journal lines, each after a last comparison with the store's copy."""
     result = Retired()
     for line in lines:
-        path = line["path"]
-        if not os.path.lexists(path):
-            continue
+        files = [file for file in files_of(line) if os.path.lexists(file["path"])]
         try:
-            stat = _compare(store, line)
+            stats = [_compare(store, line, file) for file in files]
         except errors.SessionstoreError as error:
-            result.kept.append({"path": path, "reason": f"not removed: {error}"})
+            result.kept.append({"path": line["path"], "reason": f"not removed: {error}"})
             continue
-        entry = {"t": "retire", "path": path, "stat": list(stat), "original": line["original"]}
-        journals.append(begin["batch"], [entry], begin=begin)
-        try:
-            _remove_unchanged(path, stat)
-        except errors.SessionstoreError as error:
-            result.kept.append({"path": path, "reason": f"not removed: {error}"})
-            continue
-        result.removed += 1
+        entries = [
+            {"t": "retire", "path": file["path"], "stat": list(stat), "original": file["original"]}
+            for file, stat in zip(files, stats, strict=True)
+        ]
+        if entries:
+            journals.append(begin["batch"], entries, begin=begin)
+        for entry, stat in zip(entries, stats, strict=True):
+            try:
+                _remove_unchanged(entry["path"], stat)
+            except errors.SessionstoreError as error:
+                kept = {"t": "kept", "path": entry["path"], "sha256": entry["original"]["sha256"]}
+                journals.append(begin["batch"], [kept])
+                result.kept.append({"path": entry["path"], "reason": f"not removed: {error}"})
+            else:
+                result.removed += 1
     return result
 
 
-def _compare(store: Store, line: Line) -> Stat:
-    """The file's stat. Raises unless its sessions are in the store, with its bytes, and the file and the store's copy
-    of it both have the journal's SHA-256."""
-    path, original = line["path"], line["original"]
+def _compare(store: Store, line: Line, file: Line) -> Stat:
+    """The stat of one file of a source. Raises unless the source's sessions are in the store, and the file and the
+    store's copy of it both have the journal's SHA-256."""
+    path, original = file["path"], file["original"]
     for key in {session["key"] for session in line["sessions"]}:
-        stored = (entry for revision in store.revisions_of(key) for entry in revision.get("originals", ()))
-        if not any(holds(store, entry, original) for entry in stored):
-            raise errors.SourceInvalid(path=path, source="imported", reason=f"the store no longer has it in {key}")
+        if not store.names_of(key):
+            raise errors.SourceInvalid(path=path, source="imported", reason=f"the store no longer has {key}")
     for _ in store.original(original):
         pass
     stat = _stat(path)
@@ -81,25 +85,31 @@ def _remove_unchanged(path: str, stat: Stat) -> None:
     flush.close()
 
 
-def give_back(store: Store, entry: Line) -> None:
-    """Put a retired file back with bytes, mode and mtime; a file with the same bytes that is there already is left
-    alone. Raises `WriteFailed` when another file has taken its place."""
-    if is_missing(entry):
+def returning(batch: Batch) -> list[tuple[str, Line]]:
+    """(where it goes, its entry) of every file that a batch has removed. Of several that had one path the last one
+    gets that, the others a place beside it."""
+    places: dict[str, Line] = {}
+    for (path, sha256), entry in reversed(batch.retire.items()):
+        places[path if path not in places else f"{path}.{sha256[:12]}"] = entry
+    return list(places.items())
+
+
+def give_back(store: Store, path: str, entry: Line) -> None:
+    """Put a retired file at a path, with bytes, mode and mtime; a file with the same bytes that is there already is
+    left alone. Raises `WriteFailed` when another file has taken its place."""
+    if is_missing(path, entry):
         stat = Stat(*entry["stat"])
-        fsio.restore_file(Path(entry["path"]), store.original(entry["original"]), stat.mode, stat.mtime_ns)
+        fsio.restore_file(Path(path), store.original(entry["original"]), stat.mode, stat.mtime_ns)
 
 
-def is_missing(entry: Line) -> bool:
+def is_missing(path: str, entry: Line) -> bool:
     """Whether a retired file is not there. Raises `WriteFailed` when another file has taken its place."""
-    if not os.path.lexists(entry["path"]):
+    if not os.path.lexists(path):
         return True
-    if not _same_bytes(entry):
-        raise errors.WriteFailed(path=entry["path"], reason="another file is there now; move it away first")
-    return False
-
-
-def _same_bytes(entry: Line) -> bool:
     try:
-        return reading.digest(entry["path"]) == str(entry["original"]["sha256"])
+        same = reading.digest(path) == str(entry["original"]["sha256"])
     except errors.SessionstoreError:
-        return False
+        same = False
+    if not same:
+        raise errors.WriteFailed(path=path, reason="another file is there now; move it away first")
+    return False

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessionstore import errors, fsio, locks
-from sessionstore.closure import Reference, objects_of, referenced
-from sessionstore.journal import Batch, Journals, now
-from sessionstore.migrate.commit import settle
-from sessionstore.migrate.retire import give_back, is_missing
-from sessionstore.objects import CHUNK
+from sessionstore.closure import Reference, objects_of, objects_of_original, referenced
+from sessionstore.journal import Batch, Journals, files_of, now
+from sessionstore.migrate.retire import give_back, is_missing, returning
+from sessionstore.migrate.settle import settle
 from sessionstore.store import Store, parse_document
 
 
@@ -54,27 +53,43 @@ def rollback(store: Store, batch_id: str) -> Undone:
         batch = journals.read(batch_id)
         if batch.undone:
             raise errors.RollbackRefused(batch=batch_id, reason="it has been rolled back already")
+        if "purge" in batch.begin.get("request", {}):
+            raise errors.RollbackRefused(batch=batch_id, reason="what was purged is gone for good")
         with store.exclusively("rollback"):
             settle(store, batch)
-            created, superseded = _revisions(batch)
-            if batch.undo:
-                fsio.remove_scratch(batch.retire)
             if not batch.undo:
+                created, superseded = _revisions(batch)
                 _refuse_if_touched(store, journals, batch, created, superseded)
                 _refuse_if_sources_are_gone(journals, batch, set(created))
-                for entry in batch.retire.values():
-                    is_missing(entry)
+                for path, entry in returning(batch):
+                    is_missing(path, entry)
                 journals.append(batch_id, [{"t": "undo", "time": now()}])
-            for entry in batch.retire.values():
-                give_back(store, entry)
-            objects = _restore(store, batch, created, superseded)
-            journals.append(batch_id, [{"t": "undone", "time": now()}])
-    return Undone(batch_id, len(created), len(superseded), len(batch.retire), objects)
+            else:
+                fsio.remove_scratch(path for path, _ in returning(batch))
+            return _undo(store, batch)
+
+
+def finish(store: Store, batch: Batch) -> Undone:
+    """Finish a rollback that was killed. The caller holds the store and the migration lock. Raises `WriteFailed` when
+    another file has taken the place of one that has to be given back."""
+    settle(store, batch)
+    fsio.remove_scratch(path for path, _ in returning(batch))
+    return _undo(store, batch)
+
+
+def _undo(store: Store, batch: Batch) -> Undone:
+    """Steps 3 to 7."""
+    created, superseded = _revisions(batch)
+    for path, entry in returning(batch):
+        give_back(store, path, entry)
+    objects = _restore(store, batch, created, superseded)
+    Journals(store.root).append(batch.id, [{"t": "undone", "time": now()}])
+    return Undone(batch.id, len(created), len(superseded), len(batch.retire), objects)
 
 
 def _revisions(batch: Batch) -> tuple[list[str], list[str]]:
     """(revisions that exist because of the batch, revisions that are in the trash because of it)."""
-    sessions = [session for line in batch.live for session in line["sessions"] if session["created"]]
+    sessions = [session for line in batch.settled for session in line["sessions"] if session["created"]]
     created = dict.fromkeys(session["revision"] for session in sessions)
     superseded = dict.fromkeys(name for session in sessions for name in session["supersedes"])
     return list(created), [name for name in superseded if name not in created]
@@ -110,14 +125,15 @@ def _refuse_if_sources_are_gone(journals: Journals, batch: Batch, created: set[s
     """The sessions of files that another batch has removed are all that is left of them."""
     batches = [other for other in journals.all() if not other.undone]
     held = {
-        (line["path"], line["original"]["sha256"])
+        (file["path"], file["original"]["sha256"])
         for other in batches
         for line in other.live
         if not created.isdisjoint(session["revision"] for session in line["sessions"])
+        for file in files_of(line)
     }
     for other in batches:
-        for path, entry in other.retire.items():
-            if other.id != batch.id and (path, entry["original"]["sha256"]) in held:
+        for path, sha256 in other.retire:
+            if other.id != batch.id and (path, sha256) in held:
                 reason = f"batch {other.id} has removed {path}, which is in its sessions; roll that back first"
                 raise errors.RollbackRefused(batch=batch.id, reason=reason)
 
@@ -145,7 +161,7 @@ def _restore(store: Store, batch: Batch, created: list[str], superseded: list[st
     for name in created:
         fsio.remove_empty(f"{store.root}/sessions/{name[:2]}")
     try:
-        live = referenced(store, exclude=batch.id)
+        live = referenced(store, undoing=batch.id)
     except errors.DamageError:
         return 0  # with a damaged revision anywhere nobody can tell what it needs; garbage collection comes later
     moved = 0
@@ -162,9 +178,10 @@ def _objects_of(store: Store, batch: Batch, created: Iterable[str]) -> dict[Refe
     found: dict[Reference, None] = {}
     for name in created:
         for folder in ("sessions", f"trash/{batch.id}/undone", f"trash/{batch.id}/sessions"):
-            with suppress(FileNotFoundError, errors.RevisionCorrupt):
+            with suppress(FileNotFoundError, errors.DamageError):
                 data = fsio.read_bytes(f"{store.root}/{folder}/{name}")
-                found.update(dict.fromkeys(objects_of(store, parse_document(name, data))))
-    for line in batch.live:
-        found.update(((chunk["id"], CHUNK), None) for chunk in line["original"]["chunks"])
+                for reference in objects_of(store, parse_document(name, data)):
+                    found[reference] = None
+    for file in (file for line in batch.settled for file in files_of(line)):
+        found.update(dict.fromkeys(objects_of_original(store, file["original"])))
     return found

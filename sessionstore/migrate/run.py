@@ -8,15 +8,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sessionstore import canonical, errors, fsio, layout, locks
+from sessionstore import canonical, errors, fsio, locks
 from sessionstore.gc import sweep_temp
 from sessionstore.importers.base import Importer, Machine
-from sessionstore.journal import Batch, Journals, Line, now
+from sessionstore.journal import Batch, Journals, Line, begin_line, now
 from sessionstore.migrate import finding
-from sessionstore.migrate.commit import Change, Outcome, settle
+from sessionstore.migrate.commit import Change, Outcome
 from sessionstore.migrate.finding import Candidate
 from sessionstore.migrate.intake import Encode, read_only
 from sessionstore.migrate.retire import retire
+from sessionstore.migrate.rollback import finish
+from sessionstore.migrate.settle import settle
 from sessionstore.migrate.workers import Job, Result, chosen_importers, groups, run_groups
 from sessionstore.store import Store
 
@@ -141,21 +143,28 @@ def migrate(
     on_wait = progress.waiting if progress else None
     with locks.Lock(f"{store.root}/locks/migrate.lock", timeout=600, what="the migration lock", on_wait=on_wait):
         sweep_temp(store)
+        resumed = _settle_all(store, request)
         batches = Journals(store.root).all()
-        resumed = _settle_all(store, request, batches)
         with store.writing():
             return _Run(store, request, where, sink, progress, resumed, batches).run()
 
 
-def _settle_all(store: Store, request: Request, batches: Sequence[Batch]) -> Batch | None:
-    """Settle what killed runs left; returns the batch that this request goes on with, if there is one."""
+def _settle_all(store: Store, request: Request) -> Batch | None:
+    """Settle what killed runs left, and finish killed rollbacks; returns the batch that this request goes on with, if
+    there is one."""
     journals = Journals(store.root)
-    interrupted = [batch for batch in batches if batch.state == "interrupted"]
-    if not interrupted:
+    unfinished = [batch for batch in journals.all() if batch.state in ("interrupted", "undoing")]
+    if not unfinished:
         return None
     resumed = None
+    if undoing := [batch for batch in unfinished if batch.undo]:
+        with store.exclusively("finishing a rollback"):
+            for batch in undoing:
+                finish(store, batch)
     with store.exclusively("settling an interrupted migration", required=False):
-        for batch in interrupted:
+        for batch in (journals.read(batch.id) for batch in unfinished if not batch.undo):
+            if batch.state != "interrupted":
+                continue  # a watcher was in the middle of a pass and has finished it
             settle(store, batch)
             if batch.begin.get("request") == _asked(request):
                 resumed = batch
@@ -187,7 +196,7 @@ class _Run:
         self.resumed = resumed
         self.report = Report(dry_run=request.dry_run, resumed=resumed is not None)
         self.importers = chosen_importers(request.only)
-        self.known = finding.known_sources(batches)
+        self.known = finding.still_stored(store, finding.known_sources(batches))
         self.explicit = {os.path.realpath(path) for path in request.paths if os.path.isfile(path)}
         self.unchanged: list[Candidate] = []
 
@@ -199,8 +208,8 @@ class _Run:
         if self.request.dry_run:
             rehearse(files, self.importers, self.report, self.explicit)
             return self.report
-        batch = self.resumed.id if self.resumed else layout.ulid()
-        begin = {"t": "begin", "v": 1, "batch": batch, "time": now(), "request": _asked(self.request)}
+        batch = self.resumed.id if self.resumed else self.journals.new_id()
+        begin = begin_line(batch, _asked(self.request))
         job = Job(self.store.root, begin, self.request.only, self._encode())
         died = False
         with closing(self._results(job, files)) as results:
@@ -263,6 +272,8 @@ class _Run:
         done = self.journals.read(batch).live if fsio.exists(self.journals.path(batch)) else []
         lines = {line["path"]: line for line in done}
         lines.update({candidate.path: candidate.previous for candidate in self.unchanged if candidate.previous})
+        announced = self.resumed.retire if self.resumed else {}
+        lines.update({path: self.known[path] for path, _ in announced if path in self.known and path not in lines})
         if lines:
             result = retire(self.store, self.journals, begin, list(lines.values()))
             self.report.retired = result.removed

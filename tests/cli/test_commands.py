@@ -16,7 +16,7 @@ from tests.cli.running import ROOT, Program, ok
 DOCUMENTED = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = ("pydantic", "sqlite_utils", "zstandard", "sqlite3", "importlib.metadata")
 PLANNED = {"init", "sources", "migrate", "batches", "rollback", "original", "search", "list", "show", "log", "export"}
-PLANNED |= {"stats", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor", "restore"}
+PLANNED |= {"restore", "stats", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
 PLANNED |= {"branch", "merge", "edit", "switch-model"}
 PLANNED |= {"chat"}
 

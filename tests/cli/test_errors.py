@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from sessionstore import errors
+from sessionstore.cli import names
+from sessionstore.store import Store
 from tests.cli.running import LEGACY, Program, Result, files, ok, one_line, says
 
 NEEDING_A_STORE = [
@@ -168,7 +171,10 @@ def test_a_damaged_object_stops_only_what_needs_it(imported: Program, tmp_path: 
     path = imported.store / "objects" / name[:2] / f"{name}.raw.zst"
     path.write_bytes(path.read_bytes()[:-20])
     says(imported("original", key), 3, name)
-    says(imported("original", "@batch", "--to", tmp_path / "tree"), 3, name)
+    partly = imported("original", "@batch", "--to", tmp_path / "tree")
+    assert (partly.code, partly.raw, partly.err.count("\n")) == (5, b"", 2)
+    assert name in partly.err
+    assert sum(path.is_file() for path in (tmp_path / "tree").rglob("*")) == 23
     ok(imported("show", key))
     ok(imported("original", "c0ffee00"))
     found = imported("verify")
@@ -321,7 +327,7 @@ def test_a_full_disk_stops_the_migration_and_with_more_room_it_is_completed(
         limit = {} if mounted else {resource.RLIMIT_FSIZE: 100_000}
         ok(program("init"))
         _full(program("migrate", path, limit=limit))
-        assert ok(program("verify", "--json")).json["checked"]["revisions"] == 0
+        assert ok(program("verify", "--json")).json["counts"]["revisions"] == 0
         assert not mounted or _mounted(disk, "64m", again=True)
         assert ok(program("migrate", path, "--json")).json["outcomes"] == {"new": 1}
         ok(program("verify"))
@@ -432,3 +438,20 @@ def test_what_stands_in_the_way_of_a_rollback_is_named(imported: Program, tmp_pa
     ok(imported("rollback", second["batch"]))
     ok(imported("rollback", first["id"]))
     says(imported("rollback", first["id"]), 1, "it has been rolled back already")
+
+
+def test_all_files_of_a_session_go_into_a_directory(imported: Program, tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    written = imported("original", "c0ffee00", "--to", tmp_path / "to")
+    assert (written.code, written.raw) == (0, b"")
+    [source] = LEGACY.rglob("rollout-*-c0ffee00-*.jsonl")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "to").iterdir()} == {source.name: source.read_bytes()}
+    again = imported("original", "c0ffee00", "--to", tmp_path / "to")
+    assert (again.code, again.err.count("there is a file already")) == (5, 1)
+
+
+def test_a_session_of_which_no_head_is_left_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index may name one that the store has no longer."""
+    monkeypatch.setattr(names, "find_key", lambda store, name: "native:gone")
+    with pytest.raises(errors.NotFound):
+        names.find_revision(Store.init(tmp_path / "store"), "gone")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sessionstore.store import Store
 from tests.cli.running import Program, files, ok, says
 
 GAUGE = "codex:5b0c2f4e-3f6f-4a86-9b3d-0c7a51d2e901"
@@ -192,3 +193,14 @@ def test_an_empty_store_answers_everything_with_nothing(program: Program) -> Non
     assert ok(program("search", "anything", "--json")).json == []
     says(program("show", "@last"), 2, "'@last'")
     says(program("rollback", "@last"), 2, "'@last'")
+
+
+def test_the_beginning_of_an_id_means_the_session_and_not_its_sub_agents(tmp_path: Path) -> None:
+    program = Program(tmp_path, tmp_path, tmp_path / "store")
+    store = Store.init(tmp_path / "store")
+    text = [{"id": "m1", "role": "user", "parts": [{"type": "text", "content": "hello"}]}]
+    for key in ("claude-code:4f0c1d2e-aaaa", "claude-code:4f0c1d2e-aaaa/agent-1", "claude-code:4f0c1d2e-aaaa/agent-2"):
+        store.put(key, text)
+    assert ok(program("show", "4f0c1d", "--json")).json["key"] == "claude-code:4f0c1d2e-aaaa"
+    store.put("codex:4f0c1d2e-bbbb", text)
+    assert program("show", "4f0c1d", "--json").code == 2

@@ -19,6 +19,7 @@ from sessionstore.journal import Journals
 from sessionstore.migrate.rollback import rollback
 from sessionstore.store import Store
 from sessionstore.verify import verify
+from tests.cli.running import Program, ok
 from tests.faults import disks
 from tests.migrate import support
 from tests.migrate.support import run, write
@@ -333,3 +334,14 @@ def test_files_are_for_their_owner_only_whatever_the_umask(tmp_path: Path, umask
     for root, directories, files in os.walk(tmp_path / "store"):
         for name in (*directories, *files):
             assert os.lstat(os.path.join(root, name)).st_mode & 0o077 == 0, name
+
+
+@pytest.mark.mount
+def test_the_state_of_an_index_that_cannot_be_written_is_told(store: Store, tmp_path: Path) -> None:
+    run(store, write(support.claude_path(tmp_path, 1), support.claude(1, 30)))
+    program = Program(tmp_path / "home", tmp_path, Path(store.root))
+    (tmp_path / "home").mkdir()
+    ok(program("list"))
+    with disks.read_only(Path(store.root)):
+        state = ok(program("index", "status", "--json")).json
+        assert (state["healthy"], state["sessions"], state["behind"]) == (True, 1, 0)

@@ -11,7 +11,7 @@ import pytest
 from sessionstore import errors
 from sessionstore.index.query import SORTS, find, list_sessions, resolve
 from sessionstore.store import Store
-from tests.index.making import called, note, put, reading, said, synced
+from tests.index.making import called, keys, note, put, reading, said, synced
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 
@@ -186,3 +186,12 @@ def test_a_local_time_orders_a_session(store: Store) -> None:
     put(store, "a:2", said("x"), x={"updated_at": {"raw": "2026-01-03 10:00", "precision": "min", "zone": "unknown"}})
     synced(store)
     assert listed(store) == ["a:2", "a:1"]
+
+
+def test_a_session_of_unknown_time_is_not_before_anything(store: Store) -> None:
+    put(store, "native:timeless", said("when?"))
+    put(store, "native:old", said("then", time="2020-01-01T00:00:00Z"))
+    synced(store)
+    assert listed(store, {"before": "2026"}) == ["native:old"]
+    assert keys(store, "before:2026 OR nothing") == ["native:old"]
+    assert sorted(listed(store)) == ["native:old", "native:timeless"]

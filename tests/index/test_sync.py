@@ -20,7 +20,7 @@ from sessionstore import canonical, layout
 from sessionstore.index import schema
 from sessionstore.index.health import check
 from sessionstore.index.search import search
-from sessionstore.index.sync import difference, rebuild, sync
+from sessionstore.index.sync import difference, rebuild, sync, sync_sessions
 from sessionstore.index.writer import IndexWriter
 from sessionstore.store import Store
 from tests.index.making import digests, found, keys, note, numbered, path_of, put, reading, said, synced
@@ -50,6 +50,21 @@ def test_what_is_new_in_the_store_can_be_found(store: Store) -> None:
     put(store, "b:2", said("pears"))
     assert synced(store).added == 2
     assert found(store, "pears") == ["b:2#m1"]
+
+
+def test_taking_in_one_session_leaves_the_others_for_later(store: Store) -> None:
+    put(store, "a:1", said("apples"))
+    put(store, "b:2", said("pears"))
+    with IndexWriter(path_of(store), store.id) as writer:
+        assert sync_sessions(store, writer, ["b:2"]).added == 1
+    assert (found(store, "pears"), found(store, "apples")) == (["b:2#m1"], [])
+    store.append("b:2", [{**said("plums"), "id": "m2"}])
+    note(store, "b:2", "tags", ["fruit"])
+    with IndexWriter(path_of(store), store.id) as writer:
+        counts = sync_sessions(store, writer, ["b:2", "a:1", "c:none"])
+    assert (counts.added, counts.extended, counts.notes) == (1, 1, 1)
+    assert found(store, "plums tag:fruit") == ["b:2#m2"]
+    assert synced(store).as_dict() == {"added": 0, "extended": 0, "removed": 0, "notes": 0, "damaged": {}}
 
 
 def test_a_second_sync_has_nothing_to_do(store: Store) -> None:
@@ -518,6 +533,11 @@ class AnyHistory(RuleBasedStateMachine):
     @rule()
     def rebuild(self) -> None:
         rebuild(self.store, path_of(self.store))
+
+    @rule(some=st.sets(st.sampled_from(["a:1", "a:2", "b:1", "c:none"])))
+    def take_in_some_only(self, some: set[str]) -> None:
+        with IndexWriter(path_of(self.store), self.store.id) as writer:
+            assert sync_sessions(self.store, writer, some).damaged == {}
 
     @invariant()
     def the_index_says_what_a_new_one_says(self) -> None:

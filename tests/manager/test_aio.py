@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,26 @@ def test_one_manager_serves_several_loops_one_after_the_other(tmp_path: Path) ->
 
     assert [asyncio.run(add(text)) for text in "123"] == [1, 2, 3]
     manager.manager.close()
+
+
+def test_the_next_begins_when_the_cancelled_one_has_ended(tmp_path: Path) -> None:
+    async def talk() -> None:
+        manager = AsyncSessionManager(tmp_path / "store")
+        session = await manager.create("s")
+        events: list[str] = []
+
+        def slow(name: str) -> None:
+            events.append(f"{name} begins")
+            time.sleep(0.15)
+            events.append(f"{name} ends")
+
+        first = asyncio.create_task(manager._call(session.key, lambda: slow("first")))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await manager._call(session.key, lambda: slow("second"))
+        assert events == ["first begins", "first ends", "second begins", "second ends"]
+        await manager.close()
+
+    asyncio.run(talk())

@@ -143,3 +143,18 @@ def test_recovery_names_damage_and_keeps_the_rest(filled: SessionManager) -> Non
     assert any(Path(page).name in path for path in found["damaged"])
     assert found["repaired"]["moved"]
     assert filled.get("s4").count == 50
+
+
+def test_what_is_damaged_is_left_out_of_a_backup_and_named(filled: SessionManager, tmp_path: Path) -> None:
+    lost, bent = [path for _, kind, path in filled.store.objects.all() if kind == "jsonl"][:2]
+    Path(lost).unlink()
+    Path(bent).write_bytes(b"damaged")
+    torn = Path(filled.store.root, "sessions", filled.get("s4").revision["_name"])
+    torn.write_bytes(torn.read_bytes()[:-10])
+    told = filled.backup(tmp_path / "b.zip")
+    assert len(told["damaged"]) == len(set(told["damaged"]))
+    names = {Path(name).name for name in told["damaged"]}
+    assert torn.name in names
+    assert Path(bent).name in names
+    with SessionManager(tmp_path / "new") as other:
+        assert "native:s0" in other.restore(tmp_path / "b.zip")["keys"]

@@ -220,3 +220,48 @@ def test_the_figures_of_a_session(manager: SessionManager, session: Session) -> 
     assert found["tools"] == {"ls": {"calls": 2, "results": 1, "errors": 1}}
     assert (found["messages"], found["user_messages"], found["ai_messages"], found["tool_calls"]) == (45, 20, 22, 2)
     assert (found["segments"], found["switches"], found["context"]["estimated"]) == (1, 1, True)
+
+
+# -- what is remembered ------------------------------------------------------------------------------------------------
+
+
+def test_a_long_session_is_counted_once_and_read_where_it_is_needed(manager: SessionManager) -> None:
+    session = manager.create("long", model="m")
+    session.append([{"role": "user", "content": f"{n} {'x' * 500}"} for n in range(1000)])
+    seen: list[int] = []
+
+    def counter(message: tokens.Message) -> int:
+        seen.append(1)
+        return 10
+
+    for n in range(5):
+        context = session.context(threshold=1000, counter=counter, summariser=summaries.Nothing())
+        assert sum(segment.tokens for segment in context.segments) == 10 * (1000 + n)
+        assert 1 <= len(context.messages()) <= 100
+        session.add_user("more")
+    assert len(seen) < 1000 + 5 * 70
+
+
+def test_the_same_comes_out_whether_a_session_is_straight_or_not(manager: SessionManager, session: Session) -> None:
+    plain = session.context(threshold=700, counter=hundred)
+    session.append({"role": "system", "kind": "meta", "parts": []})
+    other = SessionManager(manager.store).get("main").context(threshold=700, counter=hundred)
+    assert not session.messages().straight
+    assert other.segments == plain.segments
+    assert other.messages() == plain.messages()
+    assert other.used() == plain.used()
+
+
+def test_after_an_edit_a_summary_is_made_anew(session: Session) -> None:
+    told = session.context(threshold=1000, counter=hundred).summary()
+    assert "question 3" in told
+    session.edit(7, "something else entirely")
+    again = session.context(threshold=1000, counter=hundred).summary()
+    assert "question 3" not in again
+    assert "something else entirely" in again
+
+
+def test_an_empty_session_has_a_context(manager: SessionManager) -> None:
+    context = manager.create().context()
+    assert (context.messages(), context.used(), context.warning()) == ([], (0, False), None)
+    assert manager.create(system="S").context().messages()[0]["role"] == "system"

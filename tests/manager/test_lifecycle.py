@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from sessionstore import errors
-from sessionstore.manager import CleanUp, Session, SessionManager
+from sessionstore.manager import CleanUp, Session, SessionManager, cleaning
 from sessionstore.notes import is_purged, set_note
 from sessionstore.verify import verify
 
@@ -115,3 +116,28 @@ def test_nothing_is_ever_purged_by_default_and_imported_sessions_are_left_alone(
         manager.clean_up()
     assert manager.get("ancient").state == "archived"
     assert manager.get("kimi:x").state == "active"
+
+
+def test_a_manager_with_a_policy_cleans_up_by_itself(tmp_path: Path) -> None:
+    with SessionManager(tmp_path / "store") as manager:
+        old(manager, "idle", 40)
+    with SessionManager(tmp_path / "store", clean_up=CleanUp()) as manager:
+        manager.create("new").add_user("Hello")
+    with SessionManager(tmp_path / "store") as manager:
+        assert (manager.get("idle").state, manager.get("new").state) == ("archived", "active")
+
+
+def test_a_turn_that_comes_while_cleaning_up_is_not_overlooked(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = old(manager, "idle", 40)
+    real = cleaning.revisions
+
+    def slow(asked: SessionManager) -> list[dict[str, object]]:
+        found = list(real(asked))
+        session.add_user("I am back")
+        return found
+
+    monkeypatch.setattr(cleaning, "revisions", slow)
+    assert manager.clean_up() == {}
+    assert session.state == "active"

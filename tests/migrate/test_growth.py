@@ -350,3 +350,17 @@ def test_a_session_continued_by_hand_and_grown_at_its_source_has_two_heads(
     [both] = support.heads(store).values()
     assert sorted(support.texts(store, head)[-1][:8] for head in both) == ["1: line ", "By hand."]
     assert {support.original(store, entry) for head in both for entry in head["originals"]} >= {path.read_bytes()}
+
+
+def test_fields_that_a_program_has_set_stay_when_the_source_grows(store: Store, tmp_path: Path) -> None:
+    path = write(support.claude_path(tmp_path, 1), support.claude(1, 20))
+    support.rest()
+    run(store, path)
+    [key] = support.keys(store)
+    store.append(key, [], {"tools": ["mine"], "cwd": "/elsewhere", "reviewed": True, "x": {"mood": "good"}})
+    grow(path, support.claude(1, 40, 20))
+    assert run(store, path).sessions == {"extended": 1}
+    head = support.only_head(store)
+    assert (head["tools"], head["reviewed"], head["x"]["mood"]) == (["mine"], True, "good")
+    assert head["cwd"] == "/home/ada/src/tinyshop"  # what the source states wins
+    assert head["counts"]["messages"] == 40

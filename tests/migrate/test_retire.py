@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sessionstore import errors, objects
+from sessionstore import errors, fsio, objects
 from sessionstore.gc import gc
 from sessionstore.journal import Journals
 from sessionstore.migrate import reading
@@ -165,14 +165,17 @@ def test_nothing_is_removed_when_the_copy_in_the_store_is_damaged(store: Store, 
     assert "not removed" in report.failed[0]["reason"]
 
 
-def test_nothing_is_removed_when_its_session_is_no_longer_in_the_store(store: Store, tmp_path: Path) -> None:
+def test_a_source_whose_session_is_no_longer_in_the_store_is_read_again_before_it_is_removed(
+    store: Store, tmp_path: Path
+) -> None:
     path = write(support.claude_path(tmp_path, 1), support.claude(1, 30))
     support.rest()
     run(store, path)
     [name] = store.revision_names()
     Path(store.root, "sessions", name).unlink()
     report = run(store, path, retire=True)
-    assert (report.retired, path.exists()) == (0, True)
+    assert (report.retired, report.skipped, path.exists()) == (1, 0, False)
+    assert support.only_head(store)["counts"]["messages"] == 30
 
 
 def test_rejected_and_failed_sources_are_never_removed(store: Store, tmp_path: Path) -> None:
@@ -236,4 +239,26 @@ def test_a_name_that_is_not_text_is_removed_and_given_back(store: Store, tmp_pat
 def test_what_was_removed_is_in_the_journal_before_it_is_gone(store: Store, tmp_path: Path) -> None:
     files = sources(tmp_path)
     batch = Journals(store.root).read(str(run(store, tmp_path, retire=True).batch))
-    assert set(batch.retire) == {str(path) for path in files}
+    assert {path for path, _ in batch.retire} == {str(path) for path in files}
+
+
+def test_a_file_that_could_not_be_removed_is_no_removed_file(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(support.claude_path(tmp_path, 1), support.claude(1, 30))
+    remove = fsio.remove
+
+    def refuse(place: str, *rest: Any) -> bool:
+        if place == str(path):
+            raise errors.WriteFailed(path=place, reason="not permitted")
+        return remove(place, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fsio, "remove", refuse)
+        report = run(store, path, retire=True)
+    assert (report.retired, len(report.failed), path.exists()) == (0, 1, True)
+    batch = str(report.batch)
+    assert Journals(store.root).read(batch).retire == {}
+    grow(path, support.claude(1, 40, 30))
+    assert rollback(store, batch).returned == 0
+    assert path.read_bytes() == support.claude(1, 40)

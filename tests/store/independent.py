@@ -301,7 +301,10 @@ def read_messages(root: Path, revision: Json) -> list[Json]:
 
 def read_original(root: Path, entry: Json) -> bytes:
     """The exact bytes of an imported file."""
-    data = b"".join(read_object(root, chunk["id"], "raw") for chunk in entry["chunks"])
+    chunks = (
+        json.loads(read_object(root, entry["chunks_object"], "bin")) if "chunks_object" in entry else entry["chunks"]
+    )
+    data = b"".join(read_object(root, chunk["id"], "raw") for chunk in chunks)
     assert sha256(data) == entry["sha256"]
     assert len(data) == entry["bytes"]
     return data

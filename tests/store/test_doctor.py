@@ -198,3 +198,9 @@ def test_the_doctor_never_fails_itself(store: Store, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(module, "_content", broken)
     assert "cannot read x: input/output error" in troubles(doctor(store))
+
+
+def test_no_advice_names_an_option_that_is_not_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "file_system", lambda mounts, path: "nfs4")
+    [finding] = [finding for finding in doctor(store) if "network" in finding["what"]]
+    assert "--" not in finding["advice"]

@@ -59,6 +59,7 @@ def test_a_store_without_garbage_stays_as_it_is(store: Store) -> None:
         "expired": 0,
         "kept_in_trash": 0,
         "temp": 0,
+        "given_up": 0,
         "dry_run": False,
     }
     assert support.parts(store, "objects", "sessions", "trash") == before
@@ -104,16 +105,19 @@ def test_history_and_branches_keep_what_they_need(store: Store) -> None:
     assert gc(store).swept == 0
 
 
-def test_an_append_leaves_garbage_only_in_values_and_chunks_it_no_longer_needs(store: Store, tmp_path: Path) -> None:
+def test_growth_leaves_an_original_that_is_kept_until_it_is_given_up(store: Store, tmp_path: Path) -> None:
     path = support.write(support.claude_path(tmp_path, 1), support.claude(1, 10))
     support.run(store, path)
     support.rest()
     support.grow(path, support.claude(1, 20, 10))
     support.run(store, path)
     assert gc(store).swept == 0
-    swept = gc(store, now=time.time() + LATER)
-    assert (swept.expired, swept.swept) == (1, 1)
-    assert verify(store).ok
+    kept = gc(store, now=time.time() + LATER)
+    assert (kept.expired, kept.swept) == (1, 0)
+    swept = gc(store, superseded_originals=True)
+    assert (swept.given_up, swept.swept) == (1, 1)
+    assert verify(store, deep=True).ok
+    assert gc(store, superseded_originals=True).given_up == 0
 
 
 # -- what the trash keeps ----------------------------------------------------------------------------------------------
@@ -131,7 +135,7 @@ def test_superseded_revisions_keep_their_objects_until_they_expire(store: Store,
 def test_after_its_time_a_batch_can_no_longer_be_rolled_back(store: Store, tmp_path: Path) -> None:
     batch = superseded(store, tmp_path)
     result = gc(store, now=time.time() + LATER)
-    assert (result.expired, result.swept) == (1, 1)
+    assert (result.expired, result.swept) == (1, 0)
     with pytest.raises(errors.RollbackRefused, match="no longer in the trash"):
         rollback(store, batch)
     assert verify(store).ok
@@ -158,7 +162,11 @@ def test_a_folder_of_gc_is_as_old_as_its_name(store: Store) -> None:
     assert os.listdir(at(store, "trash")) == [ulid_at(now - 13 * DAY)]
 
 
-@pytest.mark.parametrize("line", [{"t": "source", "n": 1}, {"t": "undo", "time": "2020-01-01T00:00:00Z"}])
+EMPTY = {"sha256": canonical.digest(b""), "bytes": 0, "chunks": []}
+SOURCE = {"t": "source", "n": 1, "path": "/home/ann/1", "original": EMPTY, "sessions": []}
+
+
+@pytest.mark.parametrize("line", [SOURCE, {"t": "undo", "time": "2020-01-01T00:00:00Z"}])
 def test_the_trash_of_an_unfinished_batch_never_expires(store: Store, line: dict[str, object]) -> None:
     name = ulid_at(time.time() - 400 * DAY)
     Journals(store.root).append(name, [line], begin={"t": "begin", "time": "2020-01-01T00:00:00Z"})
@@ -208,6 +216,20 @@ def test_a_damaged_revision_in_quarantine_keeps_what_it_still_names(store: Store
     assert store.revision_names() == set()
     assert gc(store).swept == 0
     assert files(store, "objects") != []
+
+
+def test_a_damaged_journal_in_quarantine_keeps_what_it_still_names(store: Store, tmp_path: Path) -> None:
+    path = support.write(support.kimi_path(tmp_path), support.kimi(["a", "b"]))
+    support.run(store, path)
+    support.rest()
+    support.write(path, support.kimi(["a", "b", "c"]))
+    first = Journals(store.root).ids()[0]
+    support.run(store, path)
+    journal = at(store, f"batches/{first}.jsonl")
+    journal.write_bytes(b"?" + journal.read_bytes()[1:])
+    repair(store, verify(store))
+    assert files(store, "batches") != [] != files(store, "quarantine")
+    assert gc(store, now=time.time() + LATER).swept == 0
 
 
 # -- when it refuses ---------------------------------------------------------------------------------------------------
@@ -302,7 +324,7 @@ def test_a_kill_at_any_step_leaves_a_sound_store_and_the_next_run_finishes(store
         assert verify(copy).ok
         support.assert_closed(copy)
         gc(copy, now=later)
-        assert verify(copy).checked["orphans"] == 0
+        assert verify(copy).counts["orphans"] == 0
         gc(copy, now=later + LATER)
         assert files(copy, "trash", "tmp") == []
         assert verify(copy).ok

@@ -237,4 +237,4 @@ def test_verify_finds_nothing_wrong(golden: Path) -> None:
     assert find_spec("sessionstore.verify") is not None
     report = import_module("sessionstore.verify").verify(Store(golden))
     assert report.damage == []
-    assert report.checked["orphans"] == 0
+    assert report.counts["orphans"] == 0

@@ -90,7 +90,7 @@ def test_everything_of_the_others_is_left(two: Store) -> None:
     purge(two, FIRST)
     assert others(two) == before
     report = verify(two)
-    assert (report.damage, report.checked["orphans"]) == ([], 0)
+    assert (report.damage, report.counts["orphans"]) == ([], 0)
     assert [path for path in files(two, "views") if layout.slug(SECOND) in path]
 
 
@@ -296,3 +296,44 @@ def test_the_secret_would_have_been_seen_in_compressed_files(two: Store) -> None
     path = next(path for path in told(two) if path.endswith(".raw.zst"))
     assert SECRET.encode() not in at(two, path).read_bytes()
     assert SECRET.encode() in (content(str(at(two, path))) or b"")
+
+
+# -- what comes back, and what lies about ------------------------------------------------------------------------------
+
+
+def test_a_copy_under_another_root_does_not_bring_the_session_back(store: Store, tmp_path: Path) -> None:
+    data = support.kimi([f"about {SECRET}", "b"])
+    first = support.write(support.kimi_path(tmp_path / "one"), data)
+    second = support.write(support.kimi_path(tmp_path / "two"), data)
+    support.run(store, first)
+    support.run(store, second)
+    [key] = support.keys(store)
+    purge(store, key)
+    for path in (second, first):
+        support.write(path, support.kimi([f"about {SECRET}", "b", "c"]))
+    assert support.run(store, tmp_path).purged == 2
+    assert support.keys(store) == []
+    assert told(store) == []
+
+
+@pytest.mark.parametrize("name", ["{sha} (1).jsonl", "{sha}.sync-conflict-20260101-101010-ABCDEFG.jsonl"])
+def test_copies_that_a_sync_tool_has_made_go_too(store: Store, name: str) -> None:
+    store.put("native:a", talk(60, about=SECRET))
+    store.put("native:b", talk(60, about="other"))
+    copies = {}
+    for key in ("native:a", "native:b"):
+        page = store.heads(key)[0]["pages"][0]["id"]
+        whole = at(store, f"objects/{page[:2]}/{page}.jsonl")
+        copies[key] = whole.with_name(name.format(sha=page))
+        copies[key].write_bytes(whole.read_bytes())
+    foreign = at(store, "objects/readme.txt")
+    foreign.write_bytes(b"mine")
+    purge(store, "native:a")
+    assert [path.exists() for path in (*copies.values(), foreign)] == [False, True, True]
+    assert told(store) == []
+
+
+def test_a_purge_cannot_be_rolled_back(two: Store) -> None:
+    batch = purge(two, FIRST).batch
+    with pytest.raises(errors.RollbackRefused, match="purged is gone"):
+        rollback(two, batch)

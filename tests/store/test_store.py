@@ -209,7 +209,7 @@ def test_text_that_looks_like_a_reference_stays_as_it_is(store: Store) -> None:
 
 
 def test_a_large_string_in_any_field_of_a_message_leaves_the_session_usable(store: Store) -> None:
-    messages = [say(1, "user", "a", model="m" * 300_000, time="t" * 300_000), say(2, "user", "b")]
+    messages = [say(1, "user", "a", model="m" * 300_000), say(2, "user", "b")]
     store.put(KEY, messages)
     store.put(KEY, [say(1, "user", "other", time="2026-01-05T08:00:00Z")])
     heads = store.heads(KEY)
@@ -613,3 +613,41 @@ def test_a_kill_while_a_store_is_made_leaves_none_or_a_whole_one(
         assert words(store) == ["ab"]
         step += 1
     assert step > 15
+
+
+def test_what_an_append_replaces_leaves_it_its_originals(store: Store) -> None:
+    """A branch that the new revision makes superfluous may have originals that the head it goes on from has not."""
+    first, second = (entry_of(store, data) for data in (b"first", b"second"))
+    store.put(KEY, [say(1, "user", "a")], {"originals": [first]})
+    store.put(KEY, [say(1, "user", "a"), say(2, "user", "b")], {"originals": [second]})
+    store.append(KEY, [say(3, "user", "c")])
+    [head] = store.heads(KEY)
+    assert {entry["sha256"] for entry in head["originals"]} == {first["sha256"], second["sha256"]}
+
+
+def entry_of(store: Store, data: bytes) -> dict[str, Any]:
+    """The original of a file of one chunk."""
+    chunk = store.objects.put(data, objects.CHUNK)
+    return {"sha256": chunk, "bytes": len(data), "chunks": [{"id": chunk, "bytes": len(data)}]}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"role": "user", "parts": []}, "message 2 is none: id"),
+        ({"id": "m2", "role": "robot", "parts": []}, "message 2 is none: role"),
+        ({"id": "m2", "role": "user", "parts": "text"}, "message 2 is none: parts"),
+        ("text", "message 2 is none: it"),
+    ],
+)
+def test_what_is_no_message_is_refused(store: Store, message: Any, words: str) -> None:
+    with pytest.raises(errors.UsageError, match=words):
+        store.put(KEY, [say(1, "user", "a"), message])
+    assert store.heads(KEY) == []
+
+
+def test_a_link_to_nowhere_among_the_revisions_is_passed_over(store: Store) -> None:
+    name = store.put(KEY, [say(1, "user", "a")])
+    folder, file = name.split("/")
+    Path(store.root, "sessions", folder, file.replace(file.split(".")[-2], "0" * 64)).symlink_to("nowhere")
+    assert [head["_name"] for head in store.heads(KEY)] == [name]

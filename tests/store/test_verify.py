@@ -16,6 +16,7 @@ import pytest
 from sessionstore import canonical, checks, errors, layout, objects
 from sessionstore.checks import KINDS, Report
 from sessionstore.compact import compact
+from sessionstore.gc import gc
 from sessionstore.importers import all_importers
 from sessionstore.importers.base import Draft, Message, Source
 from sessionstore.importers.kimi import Kimi
@@ -81,7 +82,8 @@ def deep(store: Store, **options: Any) -> Report:
 def test_an_empty_store_is_sound(store: Store) -> None:
     assert verify(store).as_json() == {
         "ok": True,
-        "checked": dict.fromkeys(("revisions", "notes", "objects", "orphans", "originals", "bytes", "batches"), 0),
+        "checked": 0,
+        "counts": dict.fromkeys(("revisions", "notes", "objects", "orphans", "originals", "bytes", "batches"), 0),
         "damage": [],
         "warnings": [],
     }
@@ -91,7 +93,7 @@ def test_a_sound_store_has_no_damage_and_everything_is_counted(mixed: Store) -> 
     report = deep(mixed)
     read = files(mixed, "objects", "sessions", "notes", "batches")
     assert (report.damage, report.warnings) == ([], [])
-    assert report.checked == {
+    assert report.counts == {
         "revisions": 4,
         "notes": 1,
         "objects": len(files(mixed, "objects")),
@@ -113,7 +115,7 @@ def test_objects_that_nothing_needs_are_counted_and_no_damage(mixed: Store) -> N
     mixed.objects.put(b"left over", objects.PAGE)
     report = verify(mixed)
     assert report.ok
-    assert report.checked["orphans"] == 1
+    assert report.counts["orphans"] == 1
 
 
 def test_verifying_changes_nothing(mixed: Store) -> None:
@@ -252,6 +254,10 @@ def test_damage_that_only_a_rollback_would_meet_is_a_warning(store: Store, tmp_p
     old = json.loads(at(store, superseded[0]).read_bytes())["originals"][0]["chunks"][0]["id"]
     chunk = store.objects.find(old, objects.CHUNK)
     assert chunk is not None
+    before = flip(Path(chunk), 30)
+    assert [(entry.kind, entry.sessions != ()) for entry in verify(store).damage] == [("object-corrupt", True)]
+    Path(chunk).write_bytes(before)
+    assert gc(store, superseded_originals=True).given_up == 1
     for target in (superseded[0], os.path.relpath(chunk, store.root)):
         before = flip(at(store, target), 30)
         report = verify(store)
@@ -492,7 +498,7 @@ def imported(store: Store, tmp_path: Path) -> Store:
 def test_originals_import_to_the_sessions_they_gave(imported: Store) -> None:
     report = deep(imported)
     assert (report.damage, report.warnings) == ([], [])
-    assert report.checked["originals"] >= 3
+    assert report.counts["originals"] >= 3
 
 
 def test_a_session_stitched_of_windows_holds_more_than_its_last_window(imported: Store) -> None:

@@ -249,7 +249,7 @@ def test_more_changes_than_the_system_can_remember_are_caught_up_with(
     watching.process.send_signal(signal.SIGCONT)
     for number in (2, 3):
         wait_for_messages(program, number, 4)
-    assert any("overflow" in one["why"] for one in watching.events("doubt"))
+    until(lambda: any("overflow" in one["why"] for one in watching.events("doubt")))
     assert_index_is_true(program)
 
 
