@@ -4,14 +4,17 @@ The first line of a class's docstring is its message (fields in braces are fille
 its exit code, so text, code and raise site cannot drift. The command line catches the root class only.
 
     SessionstoreError (1)
-    ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, NoConsent
+    ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, NoConsent, UnknownModel,
+    │                             NoCredentials, LibraryMissing
     ├── DamageError (3)           ObjectMissing, ObjectCorrupt, RevisionCorrupt, StoreMarkerCorrupt, JournalCorrupt
     ├── LockedError (4)           Busy, LocksUnavailable
     ├── PartialError (5)
     ├── StorageError (6)          NoSpace, WriteFailed, ReadFailed, ReadOnly
     ├── FormatTooNew (7)
-    └── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
-                                  Purged, GivenUp, NoFTS5
+    ├── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
+    │                             Purged, GivenUp, NoFTS5
+    └── ProviderError (1)         ProviderRefused (ContextTooLong), ProviderDenied, RateLimited, ProviderDown,
+                                  ProviderUnreachable, AnswerCut, AnswerInvalid
 """
 
 from __future__ import annotations
@@ -55,6 +58,18 @@ class Ambiguous(UsageError):
 
 class NoStore(UsageError):
     """no store at {path}; make one with `sessionstore init` or name one with --store"""
+
+
+class UnknownModel(UsageError):
+    """no provider is known for the model {model!r}; write PROVIDER/{model}, with one of {providers}"""
+
+
+class NoCredentials(UsageError):
+    """there is no API key for {provider}; {advice}"""
+
+
+class LibraryMissing(UsageError):
+    """talking to {provider} needs the package {library}; install it with `pip install 'sessionstore[{extra}]'`"""
 
 
 class SearchSyntax(UsageError):
@@ -173,3 +188,59 @@ class RollbackRefused(ForeignError):
 
 class NoFTS5(ForeignError):
     """this Python's SQLite {version} has no FTS5; install a Python whose SQLite has it"""
+
+
+class ProviderError(SessionstoreError):
+    """{provider}: {reason}"""
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, when there was one."""
+        return self.fields.get("status")
+
+    @property
+    def retry_after(self) -> float | None:
+        """After how many seconds the provider wants to be asked again, when it has said so."""
+        return self.fields.get("retry_after")
+
+    @property
+    def request_id(self) -> str | None:
+        """What the provider calls the request, for its support."""
+        return self.fields.get("request_id")
+
+    @property
+    def again(self) -> bool:
+        """Whether the same request may succeed later."""
+        return bool(self.fields.get("again"))
+
+
+class ProviderRefused(ProviderError):
+    """{provider} refused the request: {reason}"""
+
+
+class ContextTooLong(ProviderRefused):
+    """the conversation is too long for {model}: {reason}"""
+
+
+class ProviderDenied(ProviderError):
+    """{provider} does not accept the API key or this use of it: {reason}"""
+
+
+class RateLimited(ProviderError):
+    """{provider} takes no more requests for now: {reason}"""
+
+
+class ProviderDown(ProviderError):
+    """{provider} is not working just now: {reason}"""
+
+
+class ProviderUnreachable(ProviderError):
+    """cannot reach {provider}: {reason}"""
+
+
+class AnswerCut(ProviderError):
+    """the answer of {provider} was cut off: {reason}"""
+
+
+class AnswerInvalid(ProviderError):
+    """{provider} has sent something that is no answer: {reason}"""

@@ -23,6 +23,9 @@ LAYERS = (
     {"archive"},
     {"watch"},
     {"manager"},
+    {"adapters"},
+    {"chat"},
+    {"wrappers"},
     {"mcp_server"},
     {"web"},
     {"cli"},
@@ -31,6 +34,7 @@ LAYERS = (
 """From the bottom up. A module may import from its own layer and the ones before it."""
 
 PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"exporters", "canonical", "errors"}}
+PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors"}
 """Formats know nothing of the store."""
 
 ON_DEMAND = {"mcp_server", "llm_plugin"}

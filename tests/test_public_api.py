@@ -45,6 +45,9 @@ ERRORS = {
     "NoStore": ("UsageError", 2),
     "SearchSyntax": ("UsageError", 2),
     "NoConsent": ("UsageError", 2),
+    "UnknownModel": ("UsageError", 2),
+    "NoCredentials": ("UsageError", 2),
+    "LibraryMissing": ("UsageError", 2),
     "DamageError": ("SessionstoreError", 3),
     "ObjectMissing": ("DamageError", 3),
     "ObjectCorrupt": ("DamageError", 3),
@@ -70,6 +73,15 @@ ERRORS = {
     "VerificationFailed": ("ForeignError", 1),
     "RollbackRefused": ("ForeignError", 1),
     "NoFTS5": ("ForeignError", 1),
+    "ProviderError": ("SessionstoreError", 1),
+    "ProviderRefused": ("ProviderError", 1),
+    "ContextTooLong": ("ProviderRefused", 1),
+    "ProviderDenied": ("ProviderError", 1),
+    "RateLimited": ("ProviderError", 1),
+    "ProviderDown": ("ProviderError", 1),
+    "ProviderUnreachable": ("ProviderError", 1),
+    "AnswerCut": ("ProviderError", 1),
+    "AnswerInvalid": ("ProviderError", 1),
 }
 
 
@@ -104,6 +116,7 @@ def test_an_errors_message_is_its_docstring_with_the_fields_filled_in(name: str)
     template = (kind.__doc__ or "").splitlines()[0]
     fields = dict.fromkeys(("reason", "name", "candidates", "path", "position", "line", "what", "holder"), "x")
     fields |= dict.fromkeys(("version", "known", "source", "batch", "time", "key", "model", "warnings"), "x")
+    fields |= dict.fromkeys(("provider", "providers", "advice", "library", "extra"), "x")
     error = kind(**fields)
     assert str(error) == template.format(**fields)
     assert "\n" not in str(error)

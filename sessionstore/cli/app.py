@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gc": ("store", "Sweep what nothing refers to into the trash."),
     "compact": ("store", "Compress the store."),
     "purge": ("store", "Erase a session for good."),
+    "chat": ("chat", "Talk with a model, and keep what is said."),
     "branch": ("session", "Begin a new session with another's messages."),
     "merge": ("session", "Take what another session has beyond the common beginning."),
     "edit": ("session", "Change a message, or take it out."),

@@ -20,21 +20,26 @@ _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> Iterator[str]:
     """One line."""
+    yield content.dumps(request(revision, messages, report)) + "\n"
+
+
+def request(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> dict[str, Any]:
+    """The body of the request."""
     ids = Ids("[^a-zA-Z0-9_-]", 64)
     system, rest = split_system(revision, turns(messages, report, ids, merged=True), report)
     model = _model(rest, revision)
     if not model:
         report.tell("no model is known; set one")
-    request: dict[str, Any] = {"model": model or "unknown", "max_tokens": MAX_TOKENS}
+    body: dict[str, Any] = {"model": model or "unknown", "max_tokens": MAX_TOKENS}
     if system:
-        request["system"] = [{"type": "text", "text": text} for text in system]
-    request["messages"] = _alternating(rest, revision, report)
+        body["system"] = [{"type": "text", "text": text} for text in system]
+    body["messages"] = _alternating(rest, revision, report)
     if tools := definitions(revision, report):
-        request["tools"] = [
+        body["tools"] = [
             {"name": ids.fit(tool.name, "unnamed"), "description": tool.description, "input_schema": tool.schema}
             for tool in tools
         ]
-    yield content.dumps(request) + "\n"
+    return body
 
 
 def _model(found: list[Turn], revision: dict[str, Any]) -> str:

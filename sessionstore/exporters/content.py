@@ -22,6 +22,8 @@ _MAKERS = (
     ("o4", "openai"),
     ("gemini", "google"),
     ("gemma", "google"),
+    ("kimi", "moonshot"),
+    ("moonshot", "moonshot"),
 )
 _SOURCES = {"claude-code": "anthropic", "codex": "openai", "gemini-cli": "google"}
 
@@ -44,8 +46,8 @@ def texts(parts: list[Part]) -> list[str]:
 
 
 def maker_of(message: dict[str, Any], revision: dict[str, Any]) -> str:
-    """Whose model has said a message: "anthropic", "openai", "google", or "" when nothing tells. What a model has
-    signed or encrypted can be read by its maker only."""
+    """Whose model has said a message: "anthropic", "openai", "google", "moonshot", or "" when nothing tells. What a
+    model has signed or encrypted can be read by its maker only."""
     model = str(message.get("model") or "").lower().rpartition("/")[2]
     for begin, maker in _MAKERS:
         if model.startswith(begin):

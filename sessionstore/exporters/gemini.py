@@ -16,12 +16,17 @@ Part = dict[str, Any]
 
 def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> Iterator[str]:
     """One line."""
+    yield content.dumps(request(revision, messages, report)) + "\n"
+
+
+def request(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> dict[str, Any]:
+    """The body of the request."""
     ids = Ids("[^a-zA-Z0-9_.-]", 64)
     system, rest = split_system(revision, turns(messages, report, ids, merged=True), report)
-    request: dict[str, Any] = {}
+    body: dict[str, Any] = {}
     if system:
-        request["systemInstruction"] = {"parts": [{"text": text} for text in system]}
-    request["contents"] = _alternating(rest, report)
+        body["systemInstruction"] = {"parts": [{"text": text} for text in system]}
+    body["contents"] = _alternating(rest, report)
     if tools := definitions(revision, report):
         declared = [
             {
@@ -31,8 +36,8 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
             }
             for tool in tools
         ]
-        request["tools"] = [{"functionDeclarations": declared}]
-    yield content.dumps(request) + "\n"
+        body["tools"] = [{"functionDeclarations": declared}]
+    return body
 
 
 def _alternating(found: list[Turn], report: Report) -> list[dict[str, Any]]:
@@ -53,7 +58,7 @@ def _part(part: Part | Call, report: Report) -> Part | None:
         return None
     if part["type"] == "text":
         text = content.plain_text(part)
-        return {"text": text} if text.strip() else None
+        return _signed({"text": text}, part) if text.strip() else None
     made = _media(part)
     if made is None:
         report.count("images and files that cannot be read left out")
@@ -63,8 +68,12 @@ def _part(part: Part | Call, report: Report) -> Part | None:
 def _call(call: Call, report: Report) -> Part:
     arguments, wrapped = content.arguments_object(call.arguments)
     report.count("tool arguments that are no object wrapped in one", int(wrapped))
-    made: Part = {"functionCall": {"id": call.id, "name": call.name, "args": arguments}}
-    signature = call.part.get("thoughtSignature")
+    return _signed({"functionCall": {"id": call.id, "name": call.name, "args": arguments}}, call.part)
+
+
+def _signed(made: Part, part: Part) -> Part:
+    """With the signature that Gemini itself has given the part."""
+    signature = part.get("thoughtSignature")
     if isinstance(signature, str) and signature and content.is_base64(signature):
         made["thoughtSignature"] = signature
     return made

@@ -11,17 +11,33 @@ from sessionstore.exporters.report import Report
 from sessionstore.exporters.tools import definitions
 from sessionstore.exporters.turns import Ids, Turn, turns
 
+FORBIDDEN = "[^a-zA-Z0-9_-]"
+"""What the id of a tool call may not hold."""
 _SOUND = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
 def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> Iterator[str]:
     """One line."""
+    yield content.dumps(request(revision, messages, report)) + "\n"
+
+
+def request(
+    revision: dict[str, Any],
+    messages: Iterable[dict[str, Any]],
+    report: Report,
+    *,
+    forbidden: str = FORBIDDEN,
+    thinker: str = "",
+) -> dict[str, Any]:
+    """The messages and tools of a request. A provider of this dialect whose models see what they have thought is the
+    `thinker` (as `content.maker_of` names it): their reasoning goes along as `reasoning_content`."""
     listed: list[dict[str, Any]] = []
     system = content.texts([part for part in revision.get("system") or () if isinstance(part, dict)])
     listed += [{"role": "system", "content": text} for text in system]
-    ids = Ids("[^a-zA-Z0-9_-]", 40)
+    ids = Ids(forbidden, 40)
     for turn in turns(messages, report, ids, merged=False):
-        listed += _turn(turn, report)
+        thoughts = _thoughts(turn, revision, thinker) if thinker else ""
+        listed += _turn(turn, report, thoughts)
     line: dict[str, Any] = {"messages": listed}
     if tools := definitions(revision, report):
         line["tools"] = [
@@ -35,22 +51,35 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
             }
             for tool in tools
         ]
-    yield content.dumps(line) + "\n"
+    return line
 
 
-def _turn(turn: Turn, report: Report) -> Iterator[dict[str, Any]]:
+def _thoughts(turn: Turn, revision: dict[str, Any], thinker: str) -> str:
+    said = zip(turn.parts, turn.messages, strict=True)
+    found = [
+        content.plain_text(part)
+        for part, message in said
+        if isinstance(part, dict) and part["type"] == "reasoning" and content.maker_of(message, revision) == thinker
+    ]
+    return "\n\n".join(filter(None, found)) if turn.role == "assistant" else ""
+
+
+def _turn(turn: Turn, report: Report, thoughts: str = "") -> Iterator[dict[str, Any]]:
     if turn.role == "user":
         said = _user_content(turn.speech, report)
         if said:
             yield {"role": "user", "content": said}
         return
     text = "\n\n".join(content.texts(turn.speech))
-    _count_unheld(turn, report)
+    if not thoughts:
+        _count_unheld(turn, report)
     if turn.role == "system":
         if text:
             yield {"role": "system", "content": text}
         return
     message: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if thoughts:
+        message["reasoning_content"] = thoughts
     if turn.calls:
         message["tool_calls"] = [
             {

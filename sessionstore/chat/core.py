@@ -1,0 +1,371 @@
+"""The unified chat core: finds or makes the session, asks the model by its adapter, and keeps both sides.
+
+One turn, step by step, and what a kill between two steps leaves:
+  1. what is said is appended to the session, durable      a session with an unanswered turn: `resume` answers it
+  2. the model is asked; a failure raises                  the same
+  3. the answer is appended, durable                       a whole turn
+A stream that is cut off has its pieces appended as an unfinished answer (kind `error`) beside the path: the turn still
+counts as unanswered, and the next answer to it is another branch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import TracebackType
+from typing import Any
+
+from sessionstore import adapters, errors, objects
+from sessionstore.adapters.base import Adapter, Ask, Delta, Message, Settings, Stream
+from sessionstore.chat import incoming, thread
+from sessionstore.chat.sessions import Session, Sessions
+from sessionstore.exporters.content import texts
+from sessionstore.exporters.report import Report
+
+Toolbox = Mapping[str, Callable[..., Any]]
+"""The tools a program runs itself: name -> function, called with the arguments by name."""
+ROUNDS = 20
+"""So often a model may call tools before it has to answer."""
+_log = logging.getLogger("sessionstore.chat")
+_log.addHandler(logging.NullHandler())
+_OPTIONS = {one.name for one in fields(Ask)} - {"model", "messages", "session"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model has answered, as it is stored."""
+
+    session: Session
+    message: Message
+    notes: list[str] = field(default_factory=list)
+    """What of the session could not be sent to this model, one line each."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return "\n\n".join(texts(self.message["parts"]))
+
+    @property
+    def tool_calls(self) -> list[Message]:
+        """The tools it wants to use: {"id", "name", "arguments"}."""
+        return [part for part in self.message["parts"] if part["type"] == "tool_call"]
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What it has cost."""
+        return dict(self.message.get("usage") or {})
+
+    @property
+    def finish(self) -> str:
+        """Why it ends: "stop", "length", "tool_calls", "filter" or "other"; the provider's own word is
+        `message["finish_reason"]`."""
+        return "tool_calls" if self.tool_calls else thread.ending(self.message.get("finish_reason"))
+
+
+class Chat:
+    """Conversations with any model, kept by `sessions` (a `SessionManager`). Safe to share between threads.
+
+    `settings` says how to reach the providers: adapter name -> `Settings`, or a function of the adapter's class.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        settings: Mapping[str, Settings] | Callable[[type[Adapter]], Settings] | None = None,
+    ) -> None:
+        self.sessions = sessions
+        self._settings = settings or {}
+        self._adapters: dict[str, Adapter] = {}
+
+    def __enter__(self) -> Chat:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the providers."""
+        for adapter in self._adapters.values():
+            adapter.close()
+
+    def ask(
+        self,
+        messages: incoming.Said = (),
+        model: str | None = None,
+        session_id: str | None = None,
+        *,
+        tools: Sequence[Any] | None = None,
+        toolbox: Toolbox | None = None,
+        consent: bool = False,
+        **options: Any,
+    ) -> Answer:
+        """Say something and get the answer. Without `session_id` a new session begins; one that is not there is made.
+        Without `model` the session's goes on; another than that needs `consent`. `tools` are definitions in any
+        provider's shape; those in the `toolbox` are run, until the model answers in words. `options` are the fields of
+        `adapters.base.Ask`: max_tokens, temperature, reasoning, safety, … Raises `ProviderError`, `UsageError`; what
+        was said is in the session even then."""
+        turn = self._begin(messages, model, session_id, tools, consent, options)
+        for _ in range(ROUNDS):
+            answer = turn.answered()
+            results = run(answer.tool_calls, toolbox)
+            if results is None:
+                return answer
+            turn.say(results)
+        raise errors.UsageError(
+            reason=f"{turn.session.key}: the model has called tools {ROUNDS} times; ask it to go on"
+        )
+
+    def stream(
+        self,
+        messages: incoming.Said = (),
+        model: str | None = None,
+        session_id: str | None = None,
+        *,
+        tools: Sequence[Any] | None = None,
+        toolbox: Toolbox | None = None,
+        consent: bool = False,
+        **options: Any,
+    ) -> Streaming:
+        """Like `ask`, but the answer comes piece by piece: iterate over it. What was said is durable when this
+        returns, the answer when the iteration ends."""
+        return Streaming(self._begin(messages, model, session_id, tools, consent, options), toolbox)
+
+    def resume(self, session_id: str, model: str | None = None, **options: Any) -> Answer:
+        """Answer the turn of a session that has none, after a crash or an error. Raises `UsageError` when nothing
+        waits for an answer."""
+        return self.ask((), model, session_id, **options)
+
+    def adapter(self, model: str) -> tuple[Adapter, str]:
+        """The adapter for a model, and the model's name there. Raises `UnknownModel`."""
+        kind, name = adapters.find(model)
+        if kind.name not in self._adapters:
+            given = self._settings(kind) if callable(self._settings) else self._settings.get(kind.name)
+            self._adapters[kind.name] = kind(given)
+        return self._adapters[kind.name], name
+
+    def _begin(
+        self,
+        said: incoming.Said,
+        model: str | None,
+        session_id: str | None,
+        tools: Sequence[Any] | None,
+        consent: bool,
+        options: dict[str, Any],
+    ) -> Turn:
+        system = options.pop("system", None)
+        if unknown := options.keys() - _OPTIONS:
+            raise errors.UsageError(reason=f"there is no option {', '.join(sorted(unknown))}; see docs/chat.md")
+        given = incoming.messages(said)
+        session = thread.find(self.sessions, session_id)
+        wanted = model or (session.model if session else None)
+        if not wanted:
+            raise errors.UsageError(reason="name a model: the session has none yet")
+        adapter, name = self.adapter(wanted)
+        if session is None:
+            told, given = incoming.split_system(given)
+            prompt = "\n\n".join(filter(None, (system, told))) or None
+            session = self.sessions.create(
+                session_id, model=wanted, provider=adapter.provider, system=prompt, tools=tools
+            )
+            _trace("session created", session)
+        else:
+            if system:
+                given = [{"role": "system", "parts": [{"type": "text", "content": system}]}, *given]
+            given = incoming.tail(given, session.history(), session.revision.get("system") or ())
+            if session.model and wanted != session.model:
+                self.sessions.switch_model(session, wanted, consent=consent)
+        turn = Turn(self.sessions, session, adapter, name, options, list(tools) if tools is not None else None)
+        turn.say(given)
+        if thread.unanswered(session.history()) is None:
+            raise errors.UsageError(reason=f"{session.key} has no turn that waits for an answer; say something")
+        return turn
+
+
+class Turn:
+    """One turn of a session: what was said, asked and answered."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        session: Session,
+        adapter: Adapter,
+        model: str,
+        options: dict[str, Any],
+        tools: list[Any] | None,
+    ) -> None:
+        self.sessions, self.session, self.adapter = sessions, session, adapter
+        self._model, self._options, self._tools = model, options, tools
+        self._asked: Message | None = None
+        self._again = False
+        """Whether an unfinished answer already follows what was asked."""
+        self._began = 0.0
+        self.report = Report()
+
+    def say(self, messages: Sequence[Message]) -> None:
+        """Keep what is said."""
+        if messages:
+            self.session.append([thread.stamped(message) for message in messages])
+            _trace("said", self.session, messages=len(messages))
+
+    def answered(self) -> Answer:
+        """Ask, and keep the answer."""
+        try:
+            message = self.adapter.answer(self._ask(), self.report)
+        except errors.SessionstoreError as error:
+            self._failed(error)
+            raise
+        return self.keep(message)
+
+    def streamed(self) -> Stream:
+        """Ask; the answer comes as it is read."""
+        try:
+            return self.adapter.stream(self._ask(), self.report)
+        except errors.SessionstoreError as error:
+            self._failed(error)
+            raise
+
+    def keep(self, message: Message, error: BaseException | None = None) -> Answer:
+        """Keep an answer, or what there is of one because of an error."""
+        made = thread.stamped({"model": self._model, **message} if self._model else message)
+        prefill = self._options.get("prefill")
+        if prefill and error is None:
+            made = thread.begun(made, prefill)
+        if error is not None:
+            made["x"] = {**made.get("x", {}), "unfinished": thread.told(error)}
+        if self._asked is not None and self._again:
+            made["parent"] = self._asked["id"]
+        self.session.append([made])
+        _trace("answered" if error is None else "kept an unfinished answer", self.session, **self._facts(made))
+        return Answer(self.session, made, self.report.lines)
+
+    def _ask(self) -> Ask:
+        session = self.session
+        history = session.history()
+        asked = thread.unanswered(history)
+        self._asked = history[asked] if asked is not None else None
+        later = history[len(history) if asked is None else asked + 1 :]
+        unfinished = [message for message in later if message["role"] == "assistant"]
+        self._again = bool(unfinished)
+        path = thread.told_of(message for message in history if message not in unfinished)
+        about = dict(session.revision)
+        about = {name: about[name] for name in ("system", "tools", "source", "models") if about.get(name)}
+        if self._tools is not None:
+            about["tools"] = self._tools
+        self.report, self._began = Report(), time.monotonic()
+        _trace("asking", session, model=self._model, provider=self.adapter.provider, messages=len(path))
+        return Ask(self._model, thread.with_bytes(path, self._bytes, self.report), about, **self._options)
+
+    def _bytes(self, name: str) -> bytes:
+        data: bytes = self.sessions.store.objects.get(name, objects.VALUE, check=True)
+        return data
+
+    def _failed(self, error: errors.SessionstoreError) -> None:
+        facts = {"status": error.fields.get("status"), "request_id": error.fields.get("request_id")}
+        _trace(f"not answered: {error}", self.session, logging.WARNING, **facts, **self._facts({}))
+
+    def _facts(self, message: Message) -> dict[str, Any]:
+        spent = round(1000 * (time.monotonic() - self._began))
+        facts = {"model": self._model, "provider": self.adapter.provider, "ms": spent}
+        return facts | {"usage": message.get("usage"), "finish_reason": message.get("finish_reason")}
+
+
+class Streaming:
+    """An answer that comes piece by piece. Iterate over it, or take `answer`, which reads it to its end. When it is
+    cut off or left, what has come is kept in the session as unfinished."""
+
+    def __init__(self, turn: Turn, toolbox: Toolbox | None) -> None:
+        self._turn, self._toolbox = turn, toolbox
+        self._answer: Answer | None = None
+        self._pieces: Generator[Delta, None, None] = self._read()
+        self.session = turn.session
+
+    def __iter__(self) -> Iterator[Delta]:
+        return self._pieces
+
+    def close(self) -> None:
+        """Stop; what has come is kept."""
+        self._pieces.close()
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer. Raises what the iteration raises."""
+        for _ in self._pieces:
+            pass
+        if self._answer is None:
+            raise errors.UsageError(reason=f"{self.session.key}: the answer was not read to its end")
+        return self._answer
+
+    def _read(self) -> Generator[Delta, None, None]:
+        for _ in range(ROUNDS):
+            answer = yield from self._round()
+            results = run(answer.tool_calls, self._toolbox)
+            if results is None:
+                self._answer = answer
+                return
+            self._turn.say(results)
+        raise errors.UsageError(
+            reason=f"{self.session.key}: the model has called tools {ROUNDS} times; ask it to go on"
+        )
+
+    def _round(self) -> Generator[Delta, None, Answer]:
+        turn = self._turn
+        stream = turn.streamed()
+        try:
+            yield from stream
+            message = stream.message()
+        except BaseException as error:
+            if isinstance(error, errors.SessionstoreError):
+                turn._failed(error)
+            partial = stream.partial()
+            if partial is not None:
+                turn.keep(partial, error)
+            raise
+        finally:
+            stream.close()
+        return turn.keep(message)
+
+
+def chat(
+    messages: incoming.Said,
+    model: str | None = None,
+    session_id: str | None = None,
+    *,
+    sessions: Sessions,
+    settings: Mapping[str, Settings] | Callable[[type[Adapter]], Settings] | None = None,
+    **options: Any,
+) -> Answer:
+    """Say something to a model and get its answer, both kept in a session: `Chat(sessions, settings).ask(…)`."""
+    with Chat(sessions, settings) as made:
+        return made.ask(messages, model, session_id, **options)
+
+
+def run(calls: Sequence[Message], toolbox: Toolbox | None) -> list[Message] | None:
+    """The results of tool calls; None when there are none, or none of them is in the toolbox."""
+    if not calls or not toolbox or not any(call["name"] in toolbox for call in calls):
+        return None
+    parts: list[Message] = []
+    for call in calls:
+        try:
+            arguments = call["arguments"]
+            given = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
+            if call["name"] not in toolbox:
+                raise LookupError(f"there is no tool {call['name']}")
+            if not isinstance(given, dict):
+                raise TypeError("the arguments are no JSON object")
+            response = toolbox[call["name"]](**given)
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            parts.append({"type": "tool_call_response", "id": call["id"], "response": told, "is_error": True})
+        else:
+            parts.append({"type": "tool_call_response", "id": call["id"], "response": response})
+    return [{"role": "tool", "parts": parts}]
+
+
+def _trace(what: str, session: Session, level: int = logging.INFO, **facts: Any) -> None:
+    extra = {"session": session.key, "facts": facts}
+    _log.log(level, "%s: %s", session.key, what, extra=extra)

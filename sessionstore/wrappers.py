@@ -1,0 +1,165 @@
+"""Thin functions over the chat core, with the names and defaults of llm-mcp-server's tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sessionstore import errors
+from sessionstore.chat.core import Answer, Chat, Toolbox
+from sessionstore.chat.sessions import Session
+from sessionstore.exporters.content import texts
+
+GEMINI, QUICK, KIMI = "gemini-2.5-pro", "gpt-4o-mini", "kimi-k2-0711-preview"
+"""The models that are asked when none is named."""
+
+
+def analyze_with_gemini(
+    text: str,
+    *,
+    chat: Chat,
+    instruction: str = "Analyze",
+    model: str = GEMINI,
+    max_tokens: int = 8192,
+    session_id: str | None = None,
+    **options: Any,
+) -> str:
+    """What Gemini has to say about a long text. Raises `ProviderError`, `UsageError`."""
+    said = f"{instruction}: {text}"
+    return chat.ask(said, _model(chat, model, GEMINI, session_id), session_id, max_tokens=max_tokens, **options).text
+
+
+def quick_gpt(
+    prompt: str,
+    *,
+    chat: Chat,
+    model: str = QUICK,
+    temperature: float = 0.3,
+    max_tokens: int = 500,
+    session_id: str | None = None,
+    **options: Any,
+) -> str:
+    """A short answer to a short question. Raises `ProviderError`, `UsageError`."""
+    wanted = _model(chat, model, QUICK, session_id)
+    return chat.ask(prompt, wanted, session_id, temperature=temperature, max_tokens=max_tokens, **options).text
+
+
+def kimi_chat(
+    prompt: str | None = None,
+    messages: Sequence[Mapping[str, Any]] | None = None,
+    system: str | None = None,
+    partial_response: str | None = None,
+    *,
+    chat: Chat,
+    model: str = KIMI,
+    temperature: float = 0.6,
+    max_tokens: int = 4096,
+    available_tools: Sequence[Any] | None = None,
+    toolbox: Toolbox | None = None,
+    session_id: str | None = None,
+    return_conversation: bool = False,
+) -> str:
+    """Talk with Kimi. `session_id` may be ``@last`` (the session of Kimi's that was talked in last), ``@list`` (a
+    report of them) or ``@clear:ID`` (the next word in ID begins anew; nothing is deleted; ``@clear:@all`` for all).
+    With a `session_id`, `messages` are not looked at; of a session that is there, neither is `system`. Raises
+    `ProviderError`, `UsageError`."""
+    if session_id == "@list":
+        return report(_sessions(chat))
+    if session_id is not None and session_id.startswith("@clear:"):
+        return clear(chat, session_id.removeprefix("@clear:"))
+    if session_id == "@last":
+        session_id = next((session.key for session in _sessions(chat)), None)
+    elif session_id is not None and session_id.startswith("@"):
+        raise errors.UsageError(reason=f"{session_id} is none of @last, @list and @clear:ID")
+    said: list[Mapping[str, Any]] = list(messages or ()) if session_id is None else []
+    if prompt:
+        said.append({"role": "user", "content": prompt})
+    options: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "prefill": partial_response}
+    if session_id is None or not _there(chat, session_id):
+        options["system"] = system
+    answer = chat.ask(
+        said,
+        _model(chat, model, KIMI, session_id),
+        session_id,
+        tools=available_tools,
+        toolbox=toolbox,
+        **options,
+    )
+    return f"{told(answer)}\n\n{conversation(answer.session)}" if return_conversation else told(answer)
+
+
+def told(answer: Answer) -> str:
+    """What an answer says; the tools it wants to use when it wants nothing else."""
+    if answer.text or not answer.tool_calls:
+        return answer.text
+    calls = [{"id": call["id"], "name": call["name"], "arguments": call["arguments"]} for call in answer.tool_calls]
+    return "Tool calls:\n" + json.dumps(calls, ensure_ascii=False, indent=2)
+
+
+def conversation(session: Session) -> str:
+    """The whole conversation as JSON, in OpenAI's dialect."""
+    from sessionstore.exporters import openai
+    from sessionstore.exporters.report import Report
+
+    told_of = openai.request(dict(session.revision), session.history(), Report(), forbidden="[^a-zA-Z0-9_.:-]")
+    return f"Conversation State:\n```json\n{json.dumps(told_of['messages'], ensure_ascii=False, indent=2)}\n```"
+
+
+def report(sessions: Sequence[Session]) -> str:
+    """Sessions for people, latest first."""
+    lines = ["## Active Kimi Sessions"]
+    for session in sessions:
+        revision = session.revision
+        topics = session.id.split("_")[0].split("-")
+        lines += ["", f"### {session.id}", f"- Topics: {', '.join(topics)}"]
+        lines += [f"- Messages: {len(session.history())}"]
+        lines += [f"- Created: {str(revision.get('created_at') or 'unknown')[:10]}"]
+        lines += [f"- Last accessed: {str(revision.get('updated_at') or 'unknown')[:10]}"]
+    return "\n".join(lines) if sessions else "No active sessions found."
+
+
+def clear(chat: Chat, name: str) -> str:
+    """Let the next word in a session begin anew. What was said stays in the store, beside the path."""
+    if name == "@all":
+        found = _sessions(chat)
+        for session in found:
+            _begin_anew(session)
+        return f"All {len(found)} sessions cleared successfully."
+    try:
+        session = chat.sessions.get(name)
+    except errors.NotFound:
+        return f"Session '{name}' not found."
+    _begin_anew(session)
+    return f"Session '{name}' cleared successfully."
+
+
+def _begin_anew(session: Session) -> None:
+    system = [message for message in session.history() if message["role"] == "system" and "kind" not in message]
+    parts = [{"type": "text", "content": text} for message in system for text in texts(message["parts"])]
+    session.append([{"role": "system", "parent": None, "parts": parts, "x": {"cleared": True}}])
+
+
+def _is_cleared(session: Session) -> bool:
+    history = session.history()
+    return bool(history) and bool((history[-1].get("x") or {}).get("cleared"))
+
+
+def _sessions(chat: Chat) -> list[Session]:
+    """The sessions in which Kimi has spoken or shall speak, latest first."""
+    listed = chat.sessions.list(limit=1_000_000)
+    found = [chat.sessions.get(one["key"]) for one in listed]
+    return [one for one in found if (one.model or "").lower().startswith(("kimi", "moonshot")) and not _is_cleared(one)]
+
+
+def _there(chat: Chat, name: str) -> bool:
+    from sessionstore.chat.thread import find
+
+    return find(chat.sessions, name) is not None
+
+
+def _model(chat: Chat, model: str, usual: str, session_id: str | None) -> str | None:
+    """The model to ask: the session's own unless another one than the usual is named."""
+    if model != usual or session_id is None or not _there(chat, session_id):
+        return model
+    return None

@@ -1,0 +1,55 @@
+"""A program that answers as `claude -p` does, for tests: it remembers its sessions in a file beside it."""
+
+import json
+import sys
+import time
+import uuid
+from pathlib import Path
+
+arguments, said = sys.argv[1:], sys.stdin.read()
+home = Path(__file__).with_name("sessions.json")
+known = json.loads(home.read_text()) if home.exists() else {}
+if "break" in said:
+    print("Invalid API key · sk-ant-0123456789abcdef", file=sys.stderr)
+    sys.exit(1)
+resumed = arguments[arguments.index("--resume") + 1] if "--resume" in arguments else None
+if resumed is not None and resumed not in known:
+    print(f"No conversation found with session ID: {resumed}", file=sys.stderr)
+    sys.exit(1)
+ident = str(uuid.uuid4())
+known[ident] = [*known.get(resumed, []), said]
+home.write_text(json.dumps(known))
+text = f"I have heard {len(known[ident])} times: {said[-40:]}"
+result = {
+    "type": "result",
+    "subtype": "success",
+    "is_error": "refuse" in said,
+    "result": text,
+    "session_id": ident,
+    "total_cost_usd": 0.0123456,
+    "duration_ms": 12,
+    "num_turns": 1,
+    "usage": {"input_tokens": 4, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 6, "output_tokens": 7},
+    "modelUsage": {"claude-opus-4-6": {"inputTokens": 4}},
+    "arguments": arguments,
+}
+if "stream-json" not in arguments:
+    print(json.dumps(result))
+    sys.exit(0)
+print(json.dumps({"type": "system", "subtype": "init", "session_id": ident, "model": "claude-opus-4-6"}), flush=True)
+begun = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-opus-4-6"}
+told = [
+    {"type": "message_start", "message": begun},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    *(
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word + " "}}
+        for word in text.split()
+    ),
+]
+for event in told:
+    print(json.dumps({"type": "stream_event", "session_id": ident, "event": event}), flush=True)
+if "die" in said:
+    sys.exit(3)
+if "hang" in said:
+    time.sleep(30)
+print(json.dumps(result))

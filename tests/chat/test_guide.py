@@ -1,0 +1,31 @@
+"""The guide's example does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.adapters.mocked import SECRET, Mocked
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_example_prints_what_it_says(mocked: Mocked, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    [printed] = re.findall(r"```text\n(.*?)```", guide, re.DOTALL)
+    mocked.break_(
+        {"type": "reply", "tool_calls": [{"name": "add", "arguments": {"a": 2, "b": 40}}]},
+        {"type": "reply", "text": "It is 42."},
+        {"type": "reply", "text": "Forty-two."},
+    )
+    (tmp_path / "example.py").write_text(program, encoding="utf-8")
+    keys = {"OPENAI_API_KEY": SECRET, "ANTHROPIC_API_KEY": SECRET, "OPENAI_BASE_URL": f"{mocked.url}/v1"}
+    keys |= {"ANTHROPIC_BASE_URL": f"{mocked.url}/anthropic", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, env={**os.environ, **keys}, capture_output=True, text=True
+    )
+    assert (done.stderr, done.stdout) == ("", printed)
