@@ -10,6 +10,7 @@ Readers take no lock: a reader that finds a revision gone lists the heads again.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -162,6 +163,20 @@ class Store:
         for line in self.lines(revision, start):
             message = canonical.loads(line)
             yield references.resolve(message, self._large) if references.MARK in line else message
+
+    def embedded(self, revision: Revision) -> Iterator[dict[str, Any]]:
+        """A session's messages like `messages`, with the bytes of blobs in their places again, as base64 `data`."""
+        for message in self.messages(revision):
+            if any(part.get("type") == "blob" and "object" in part for part in message["parts"]):
+                message = {**message, "parts": [self._with_data(part) for part in message["parts"]]}
+            yield message
+
+    def _with_data(self, part: dict[str, Any]) -> dict[str, Any]:
+        if part.get("type") != "blob" or "object" not in part:
+            return part
+        data = self.objects.get(part["object"], objects.VALUE, check=True)
+        kept = {name: value for name, value in part.items() if name not in ("object", "bytes")}
+        return {**kept, "data": base64.b64encode(data).decode()}
 
     def _large(self, name: str) -> str:
         return self.objects.get(name, objects.VALUE, check=True).decode("utf-8", "replace")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sessionstore import errors, exporters, fsio, layout, objects
+from sessionstore import errors, exporters, fsio, layout
 from sessionstore.cli.app import note
 from sessionstore.exporters.report import Report
 from sessionstore.store import Store
@@ -95,21 +94,8 @@ def export(store: Store, revisions: list[Revision], request: Request) -> list[di
 
 
 def _messages(store: Store, revision: Revision, form: str) -> Iterator[dict[str, Any]]:
-    """A session's messages, with the bytes of their blobs unless the form takes them as they are stored."""
-    messages = store.messages(revision)
-    return messages if exporters.form(form).whole else (_embedded(store, message) for message in messages)
-
-
-def _embedded(store: Store, message: dict[str, Any]) -> dict[str, Any]:
-    if not any(part.get("type") == "blob" and "object" in part for part in message["parts"]):
-        return message
-    parts = []
-    for part in message["parts"]:
-        if part.get("type") == "blob" and "object" in part:
-            data = store.objects.get(part["object"], objects.VALUE, check=True)
-            part = {**part, "data": base64.b64encode(data).decode()}
-        parts.append(part)
-    return {**message, "parts": parts}
+    """What an exporter is given: of forms that are not whole, blobs with their data."""
+    return store.messages(revision) if exporters.form(form).whole else store.embedded(revision)
 
 
 def _name(form: str, revision: Revision, used: set[str]) -> str:

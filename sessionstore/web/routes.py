@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,7 +25,8 @@ from datasette.utils import tilde_decode, tilde_encode
 from datasette.utils.asgi import Response
 
 from sessionstore import errors
-from sessionstore.exporters import exporter, suffix
+from sessionstore.exporters import FORMS, write
+from sessionstore.exporters.report import Report
 from sessionstore.exporters.text import arguments_text, response_text
 from sessionstore.layout import slug
 from sessionstore.web import assets, conversation, guard, home, images, live, pages, reading, searching
@@ -45,7 +47,7 @@ def routes() -> list[tuple[str, Callable[..., Any]]]:
         (rf"{KEY}/news$", news),
         (rf"{KEY}/(?P<number>\d{{1,9}})\.(?P<form>txt|json)$", one_message),
         (rf"{KEY}/(?P<number>\d{{1,9}})/image/(?P<image>\d{{1,4}})$", image),
-        (rf"{KEY}/export/(?P<form>[a-z]+)$", export),
+        (rf"{KEY}/export/(?P<form>[a-z-]+)$", export),
         (rf"{KEY}/original/(?P<number>\d{{1,4}})$", original),
     ]
 
@@ -270,8 +272,11 @@ async def export(visit: Visit) -> Any:
     if store is None:
         raise Refused(404, "Only the index is served here; exporting needs the store.")
     form = visit.request.url_vars["form"]
-    pieces = exporter(form)(found.revision, store.messages(found.revision))
-    return await _file(visit, pieces, f"{slug(found.key)}{suffix(form)}")
+    if form not in FORMS:
+        raise Refused(404, f"There is no form {form}.")
+    read = store.messages if FORMS[form].whole else store.embedded
+    pieces = write(form, found.revision, partial(read, found.revision), Report())
+    return await _file(visit, pieces, f"{slug(found.key)}{FORMS[form].suffix}")
 
 
 @page
