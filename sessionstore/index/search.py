@@ -20,7 +20,7 @@ from sessionstore.index.snippet import Highlighter
 if TYPE_CHECKING:
     from datetime import datetime
 
-_WEIGHTS = "10.0, 4.0, 3.0, 1.0, 6.0"
+_WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
 """For text, reasoning, tool input, tool output, and the column of unspaced scripts (which has all of them)."""
 _TITLE_WEIGHT = 1.5
 _RECENT, _HALF_LIFE = 0.2, 90.0
