@@ -3,6 +3,7 @@
 The full-text index knows words only, runs of letters and digits: `foo_bar` is two, so its parts are found by
 themselves and the whole as a phrase. What is typed with punctuation (`foo_bar`, `foo.bar(`, `c++`, `--no-verify`)
 is looked up as the phrase of its words and then compared letter by letter with the text found: it matches literally.
+Digests and UUIDs are known by their beginnings: six or more hexadecimal digits stand for every word that begins so.
 """
 
 from __future__ import annotations
@@ -14,18 +15,24 @@ from typing import NamedTuple
 from sessionstore.index import unspaced
 
 _WORD = re.compile(r"[^\W_]+")
+_HEX = re.compile(r"[0-9a-f]{6,63}|[0-9A-F]{6,63}")
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|"
+                   r"[0-9a-f]{4}-[0-9a-f]{1,11})))", re.IGNORECASE)  # fmt: skip
 _SENTENCE_END = ".,;:!?"
 
 
 class Term(NamedTuple):
     """A word or phrase. `match` is its FTS5 expression, None when it has no word in it; `like` the LIKE pattern that
     the text must fit besides, None when the words alone decide; `within` the pattern that decides in which part of a
-    message it stands, where the index cannot tell; `mark` a regular expression for where it stands (see `fold`)."""
+    message it stands, where the index cannot tell; `mark` a regular expression for where it stands (see `fold`).
+    `typed` is the word itself; `plain` says that it is one whole word and nothing else."""
 
     match: str | None
     like: str | None
     within: str | None
     mark: str
+    typed: str = ""
+    plain: bool = False
 
 
 def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
@@ -33,6 +40,8 @@ def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
     text = unicodedata.normalize("NFC", typed)
     if not quoted and not prefix and len(text) > 1 and text[-1] in _SENTENCE_END and text[-2].isalnum():
         text = text[:-1]
+    if not quoted and (_HEX.fullmatch(text) or _UUID.fullmatch(text)):
+        prefix = True
     runs, pieces = unspaced.runs(text)
     parts = [f'{{cjk}} : "{" ".join(unspaced.tokens(run))}"' for run in runs]
     for number, piece in enumerate(pieces, 1):
@@ -41,9 +50,9 @@ def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
             parts.append(f'"{_quoted(piece)}"{star}')
     literal = _is_literal(text) or (len(parts) > 1)
     like = _like(text)
-    return Term(
-        " AND ".join(parts) or None, like if literal else None, like if runs else None, _mark(text, literal, prefix)
-    )
+    plain = not (quoted or prefix or literal or runs) and len(_WORD.findall(text)) == 1
+    mark = _mark(text, literal, prefix)
+    return Term(" AND ".join(parts) or None, like if literal else None, like if runs else None, mark, text, plain)
 
 
 def _quoted(text: str) -> str:

@@ -347,6 +347,7 @@ def test_a_hit_names_everything_that_is_needed_to_open_it(store: Store) -> None:
         "marks": [[4, 10]],
         "link": "codex:one#native-7",
         "matches": 1,
+        "also_in": [],
     }
     assert hit["score"] > 0
 
