@@ -55,10 +55,7 @@ def joins(conditions: Sequence[Condition]) -> str:
 def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
     """Candidates that fulfil everything, the best first, in portions; words near each other count more."""
     plan = question.plan
-    near: dict[int, float] = {}
-    for expression in plan.close:
-        for number, score in _by_score(question, expression, _CLOSE, 0):
-            near[number] = max(near.get(number, 0.0), score)
+    near = dict(_by_score(question, plan.close, _CLOSE, 0)) if plan.close else {}
     size, start = max(_FIRST, 20 * wanted), 0
     first = near
     while True:
@@ -156,7 +153,9 @@ def titles(question: Question) -> dict[int, float]:
         question.matcher.look_at_titles()
     more, values = where(plan.title_checks)
     if plan.title is None:
-        sql = f"SELECT s.id, 1.0 FROM sessions s WHERE s.title IS NOT NULL{more} ORDER BY s.sorted_at DESC LIMIT {_FIRST}"
+        sql = (
+            f"SELECT s.id, 1.0 FROM sessions s WHERE s.title IS NOT NULL{more} ORDER BY s.sorted_at DESC LIMIT {_FIRST}"
+        )
     else:
         sql = (
             "SELECT f.rowid, -bm25(sessions_fts) AS score FROM sessions_fts f CROSS JOIN sessions s ON s.id = f.rowid"

@@ -17,6 +17,7 @@ from sessionstore.index.schema import SEQ, SHIFT
 
 _RECENT, _HALF_LIFE = 0.2, 90.0
 """The newest session counts a fifth more, one `_HALF_LIFE` days older a tenth."""
+_SHOWN = 10
 _LONG = 160
 """A text of so many bytes in two sessions is the same text, whenever it was said."""
 
@@ -41,9 +42,14 @@ class _Facts(NamedTuple):
 
 
 def arranged(
-    connection: sqlite3.Connection, found: Iterable[Candidate], titles: Mapping[int, float], named: Iterable[int]
+    connection: sqlite3.Connection,
+    found: Iterable[Candidate],
+    titles: Mapping[int, float],
+    named: Iterable[int],
+    wanted: int,
 ) -> list[Group]:
-    """Candidates by session, the best session first: by its best message or its title, recent ones slightly up."""
+    """Candidates by session, the best session first: by its best message or its title, recent ones slightly up. What
+    several sessions hold is shown once among the `wanted` first."""
     groups = _grouped(found)
     for session, score in titles.items():
         group = groups.setdefault(session, Group(session))
@@ -58,13 +64,13 @@ def arranged(
         age = max(0, newest - facts[group.session].day)
         group.score *= 1 + _RECENT * 0.5 ** (age / _HALF_LIFE)
     best = sorted(groups.values(), key=lambda group: (-group.score, -facts[group.session].day, -group.session))
-    return _once(connection, best, facts)
+    return _once(connection, best, facts, max(1, wanted))
 
 
-def in_order(connection: sqlite3.Connection, found: Iterable[Candidate]) -> list[Group]:
+def in_order(connection: sqlite3.Connection, found: Iterable[Candidate], wanted: int) -> list[Group]:
     """Candidates by session, in the order in which they come."""
     groups = _grouped(found)
-    return _once(connection, list(groups.values()), _facts(connection, list(groups)))
+    return _once(connection, list(groups.values()), _facts(connection, list(groups)), max(1, wanted))
 
 
 def _grouped(found: Iterable[Candidate]) -> dict[int, Group]:
@@ -76,51 +82,71 @@ def _grouped(found: Iterable[Candidate]) -> dict[int, Group]:
     return groups
 
 
-def _once(connection: sqlite3.Connection, groups: list[Group], facts: Mapping[int, _Facts]) -> list[Group]:
-    """The groups without the messages that a better one has, and without those that have nothing else."""
+class _Once:
+    """Passes groups without the messages that a better one has, and without those that have nothing else."""
+
+    def __init__(self, connection: sqlite3.Connection, facts: Mapping[int, _Facts]) -> None:
+        self.connection, self.facts = connection, facts
+        self.shown: dict[object, tuple[Group, int]] = {}
+        self.keys: set[str] = set()
+        self.kept: list[Group] = []
+
+    def take(self, groups: list[Group], scores: set[float]) -> None:
+        """Pass groups, of which only the messages with one of `scores` may be repeated."""
+        numbers = [number for group in groups for number, score in group.messages if score in scores]
+        signs = self._signs(numbers) if numbers else {}
+        for group in groups:
+            key, messages = self.facts[group.session].key, []
+            for number, score in group.messages:
+                mine = signs.get(number, ())
+                first = next((self.shown[sign] for sign in mine if sign in self.shown), None)
+                if first and first[0] is not group:
+                    if key != self.facts[first[0].session].key:
+                        first[0].also.setdefault(first[1], set()).add(key)
+                    continue
+                messages.append((number, score))
+                for sign in mine:
+                    self.shown.setdefault(sign, (group, number))
+            group.messages = messages
+            if messages or ((group.titled or group.named) and key not in self.keys):
+                self.kept.append(group)
+            self.keys.add(key)
+
+    def _signs(self, numbers: list[int]) -> dict[int, list[object]]:
+        """What messages are recognised by in other sessions: what they say if that is long, else that with its time,
+        or with the session that both go back to."""
+        sql = (
+            "SELECT j.value, m.same, m.time FROM json_each(?) j CROSS JOIN messages m INDEXED BY messages_facts"
+            f" ON m.session_id = j.value >> {SHIFT} AND m.seq = j.value & {SEQ}"
+        )
+        found: dict[int, list[object]] = {}
+        for number, same, time in self.connection.execute(sql, (orjson.dumps(numbers).decode(),)):
+            signs: list[object] = [(same, self.facts[number >> SHIFT].root)]
+            if same >> 32 >= _LONG:
+                signs.append(same)
+            elif time:
+                signs.append((same, time))
+            found[number] = signs
+        return found
+
+
+def _once(connection: sqlite3.Connection, groups: list[Group], facts: Mapping[int, _Facts], wanted: int) -> list[Group]:
+    """What is shown of `groups`: every message once, as far as the `wanted` first of them go. Messages that say the
+    same have the same score, so only of those that share one more has to be known."""
     if len(groups) < 2:
         return groups
-    signs = _signs(connection, groups, facts)
-    shown: dict[object, tuple[Group, int]] = {}
-    keys: set[str] = set()
-    kept = []
+    first: dict[float, Group] = {}
+    shared: set[float] = set()
     for group in groups:
-        key, messages = facts[group.session].key, []
-        for number, score in group.messages:
-            first = next((shown[sign] for sign in signs.get(number, ()) if sign in shown), None)
-            if first and first[0] is not group:
-                if key != facts[first[0].session].key:
-                    first[0].also.setdefault(first[1], set()).add(key)
-                continue
-            messages.append((number, score))
-            for sign in signs.get(number, ()):
-                shown.setdefault(sign, (group, number))
-        group.messages = messages
-        if messages or ((group.titled or group.named) and key not in keys):
-            kept.append(group)
-        keys.add(key)
-    return kept
-
-
-def _signs(
-    connection: sqlite3.Connection, groups: list[Group], facts: Mapping[int, _Facts]
-) -> dict[int, list[tuple[object, ...]]]:
-    """What a message is recognised by in another session: what it says if that is long, else that with its time, or
-    with the session that both go back to."""
-    numbers = orjson.dumps([number for group in groups for number, _ in group.messages]).decode()
-    sql = (
-        f"SELECT j.value, m.same, m.time FROM json_each(?) j CROSS JOIN messages m INDEXED BY messages_facts"
-        f" ON m.session_id = j.value >> {SHIFT} AND m.seq = j.value & {SEQ}"
-    )
-    found: dict[int, list[tuple[object, ...]]] = {}
-    for number, same, time in connection.execute(sql, (numbers,)):
-        signs: list[tuple[object, ...]] = [(same, facts[number >> SHIFT].root)]
-        if same >> 32 >= _LONG:
-            signs.append((same,))
-        elif time:
-            signs.append((same, "at", time))
-        found[number] = signs
-    return found
+        for _, score in group.messages:
+            if first.setdefault(score, group) is not group:
+                shared.add(score)
+    once, at = _Once(connection, facts), 0
+    while at < len(groups) and len(once.kept) < wanted:
+        once.take(groups[at : at + wanted], shared)
+        at += wanted
+    once.take(groups[at:], shared & {score for group in once.kept for _, score in group.messages[:_SHOWN]})
+    return once.kept
 
 
 def _facts(connection: sqlite3.Connection, sessions: list[int]) -> dict[int, _Facts]:
@@ -128,7 +154,8 @@ def _facts(connection: sqlite3.Connection, sessions: list[int]) -> dict[int, _Fa
     rows = []
     for start in range(0, len(sessions), 500):
         chunk = sessions[start : start + 500]
-        sql = f"SELECT id, key, sorted_at, forked_from, relation FROM sessions WHERE id IN ({', '.join('?' * len(chunk))})"
+        places = ", ".join("?" * len(chunk))
+        sql = f"SELECT id, key, sorted_at, forked_from, relation FROM sessions WHERE id IN ({places})"
         rows += connection.execute(sql, chunk).fetchall()
     parents = {key: parent for _, key, _, parent, relation in rows if parent and relation != "subagent"}
     return {number: _Facts(key, _day(time), _root(key, parents)) for number, key, time, _, _ in rows}

@@ -53,8 +53,8 @@ class Plan(NamedTuple):
 
     match: str | None
     """The FTS5 expression that every hit fulfils, None when there is none (then the newest messages come first)."""
-    close: tuple[str, ...]
-    """Expressions for the words of the query near each other, which counts more."""
+    close: str | None
+    """The expression for the words of the query near each other, which counts more."""
     facts: tuple[Condition, ...]
     checks: tuple[Condition, ...]
     titles: bool
@@ -109,7 +109,7 @@ class _Planner:
         titles, checks = self._titles()
         return Plan(
             self._scoped(match) if match else None,
-            tuple(self._scoped(f"{match} AND {close}") for close in self._close()) if match else (),
+            self._scoped(f"({match} AND {close})") if match and (close := self._close()) else None,
             tuple(condition for condition in conditions if condition.reads < 2),
             tuple(condition for condition in conditions if condition.reads == 2),
             titles,
@@ -140,12 +140,12 @@ class _Planner:
             return False, ()
         return any(isinstance(node, Term | Regex) or _exact(node) for node in self.parts), tuple(checks)
 
-    def _close(self) -> tuple[str, ...]:
-        """For a few plain words: the words as a phrase, and near each other."""
+    def _close(self) -> str | None:
+        """For a few plain words: the words near each other; that they are a phrase counts once more."""
         plain = [node.match for node in self.parts if isinstance(node, Term) and node.plain and node.match]
         if not 2 <= len(plain) <= _FEW:
-            return ()
-        return f"({' + '.join(plain)})", f"NEAR({' '.join(plain)}, {4 * len(plain)})"
+            return None
+        return f"(NEAR({' '.join(plain)}, {4 * len(plain)}) OR ({' + '.join(plain)}))"
 
     def _name(self) -> str | None:
         only = self.parts[0] if len(self.parts) == 1 and not self.scope else None

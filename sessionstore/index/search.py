@@ -120,7 +120,7 @@ def _best(question: Question, wanted: int) -> list[Group]:
     """The sessions with the best hits, at least `wanted` if there are so many."""
     titles, named = candidates.titles(question), candidates.named(question)
     if question.plan.titles_only:
-        return groups.arranged(question.connection, [], titles, named)
+        return groups.arranged(question.connection, [], titles, named, wanted)
     found: list[Candidate] = []
     sessions: set[int] = set()
     enough = wanted + 1
@@ -128,18 +128,18 @@ def _best(question: Question, wanted: int) -> list[Group]:
         found += portion
         sessions.update(number >> SHIFT for number, _ in portion)
         if len(sessions) >= enough:
-            arranged = groups.arranged(question.connection, found, titles, named)
+            arranged = groups.arranged(question.connection, found, titles, named, wanted)
             if len(arranged) >= wanted:
                 return arranged
             enough = 2 * len(sessions)
-    return groups.arranged(question.connection, found, titles, named)
+    return groups.arranged(question.connection, found, titles, named, wanted)
 
 
 def _by_time(question: Question, wanted: int, per_session: int, *, oldest: bool) -> list[Group]:
     """Sessions with hits in the order of time."""
     titles = {*candidates.titles(question), *candidates.named(question)}
     if question.plan.titles_only:
-        found = groups.arranged(question.connection, [], dict.fromkeys(titles, 1.0), [])
+        found = groups.arranged(question.connection, [], dict.fromkeys(titles, 1.0), [], wanted)
         return found[::-1] if oldest else found
     listed: list[Candidate] = []
     enough, sessions = wanted, set[int]()
@@ -149,11 +149,11 @@ def _by_time(question: Question, wanted: int, per_session: int, *, oldest: bool)
         if taken:
             sessions.add(session)
         if len(sessions) >= enough:
-            arranged = groups.in_order(question.connection, listed)
+            arranged = groups.in_order(question.connection, listed, wanted)
             if len(arranged) >= wanted:
                 return _with_titles(question, arranged, titles, oldest)
             enough = 2 * len(sessions)
-    return _with_titles(question, groups.in_order(question.connection, listed), titles, oldest)
+    return _with_titles(question, groups.in_order(question.connection, listed, wanted), titles, oldest)
 
 
 def _with_titles(question: Question, found: list[Group], titles: set[int], oldest: bool) -> list[Group]:

@@ -48,7 +48,7 @@ def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
         if _WORD.search(piece):
             star = "*" if prefix and number == len(pieces) else ""
             parts.append(f'"{_quoted(piece)}"{star}')
-    literal = _is_literal(text) or (len(parts) > 1)
+    literal = _is_literal(text) or len(parts) != 1
     like = _like(text)
     plain = not (quoted or prefix or literal or runs) and len(_WORD.findall(text)) == 1
     mark = _mark(text, literal, prefix)

@@ -85,11 +85,17 @@ def test_what_nobody_can_read_is_left_out(part: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("part", "word"),
     [
-        ({"type": "blob", "modality": "image", "mime_type": "image/png", "data": "Zm9v", "name": "tidechart.png"}, "tidechart.png"),
+        (
+            {"type": "blob", "modality": "image", "mime_type": "image/png", "data": "Zm9v", "name": "tidechart.png"},
+            "tidechart.png",
+        ),
         ({"type": "file", "file_id": "file-77", "filename": "budget.xlsx"}, "budget.xlsx"),
         ({"type": "uri", "uri": "https://example.org/plan.pdf"}, "https://example.org/plan.pdf"),
         ({"type": "text", "content": "see", "citations": [{"title": "Kelp atlas"}]}, "Kelp atlas"),
-        ({"type": "tool_call", "id": "c", "name": "store", "arguments": {"object": "kelp", "signature": "f(a, b)"}}, "f(a, b)"),
+        (
+            {"type": "tool_call", "id": "c", "name": "store", "arguments": {"object": "kelp", "signature": "f(a, b)"}},
+            "f(a, b)",
+        ),
         ({"type": "tool_call_response", "id": "c", "response": "ok", "title": "Listing"}, "Listing"),
     ],
 )
