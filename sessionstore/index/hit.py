@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from sessionstore.index.plan import EVERYWHERE
 from sessionstore.index.schema import SEQ, SHIFT
 from sessionstore.index.snippet import SHORT, Highlighter, plain
@@ -22,6 +24,7 @@ _SESSION = {
     "source": "source",
     "project": "project",
     "branch": "branch",
+    "models": "models",
     "session_time": "sorted_at",
 }
 
@@ -30,6 +33,7 @@ def session(connection: sqlite3.Connection, number: int, highlighter: Highlighte
     """What every hit of a session has in common."""
     sql = f"SELECT {', '.join(_SESSION.values())} FROM sessions WHERE id = ?"
     found: Hit = dict(zip(_SESSION, connection.execute(sql, (number,)).fetchone(), strict=True))
+    found["models"] = orjson.loads(found["models"]) if found["models"] else []
     found["title_marks"] = highlighter.marks(found["title"] or "")
     return found
 

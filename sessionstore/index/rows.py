@@ -314,18 +314,17 @@ def _walk(value: Any, out: list[str], depth: int = 0) -> None:
     if type(value) is str:
         if value and not (len(value) >= 256 and _BASE64.fullmatch(value)):
             out.append(value)
-    elif type(value) is dict or type(value) is list:
-        if depth >= _DEEPEST:
-            out.append(canonical.dumps(value).decode())
-        elif type(value) is list:
-            for item in value:
-                _walk(item, out, depth + 1)
-        else:
-            for name, item in sorted(value.items()):
-                if name in _UNREADABLE or (name == "type" and depth):
-                    continue
-                if name in _OFTEN_UNREADABLE and type(item) is str and _ONE_LONG_WORD.fullmatch(item):
-                    continue
-                _walk(item, out, depth + 1)
+    elif depth >= _DEEPEST and (type(value) is dict or type(value) is list):
+        out.append(canonical.dumps(value).decode())
+    elif type(value) is list:
+        for item in value:
+            _walk(item, out, depth + 1)
+    elif type(value) is dict:
+        for name, item in sorted(value.items()):
+            if name in _UNREADABLE or (name == "type" and depth):
+                continue
+            if name in _OFTEN_UNREADABLE and type(item) is str and _ONE_LONG_WORD.fullmatch(item):
+                continue
+            _walk(item, out, depth + 1)
     elif value is not None and value is not True and value is not False:
         out.append(str(value))

@@ -48,7 +48,8 @@ def search(
     without words is sorted by time anyway. With `context` each hit has so many messages before and after it. `stem`
     names a language whose inflected forms are found as well. `now` is what dates are reckoned from.
 
-    Each hit has: key, revision, title, title_marks, source, project, branch, session_time, and of the message:
+    Each hit has: key, revision, title, title_marks, source, project, branch, models, session_time,
+    and of the message:
     message (its id), seq (from 0), role, kind, model, time, part (text, reasoning, tool_input, tool_output, context,
     title or id), snippet, marks ([[start, end), …] in the snippet), link, score, matches (how many messages of the
     session match; None when that was not counted), also_in (keys of other sessions that hold the same message). A hit

@@ -16,7 +16,7 @@ from tests.cli.running import ROOT, Program, ok
 DOCUMENTED = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = ("pydantic", "sqlite_utils", "zstandard", "sqlite3", "importlib.metadata")
 PLANNED = {"init", "sources", "migrate", "batches", "rollback", "original", "search", "list", "show", "log", "export"}
-PLANNED |= {"stats", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
+PLANNED |= {"stats", "sql", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -67,7 +67,20 @@ def test_the_summary_in_the_table_is_the_first_line_of_the_help(name: str) -> No
     assert COMMANDS[name][1] == (ALL[name].help or "").splitlines()[0]
 
 
-READING = {"sources", "migrate", "batches", "rollback", "search", "list", "show", "log", "stats", "verify", "doctor"}
+READING = {
+    "sql",
+    "sources",
+    "migrate",
+    "batches",
+    "rollback",
+    "search",
+    "list",
+    "show",
+    "log",
+    "stats",
+    "verify",
+    "doctor",
+}
 
 
 @pytest.mark.parametrize("name", sorted(READING | {"export", "gc", "compact", "purge", "note", "views", "init"}))
