@@ -15,7 +15,7 @@ SCHEMA = """
 DROP TABLE messages_fts;
 DROP INDEX messages_facts;
 DROP TABLE messages;
-CREATE TABLE messages (
+CREATE TABLE messages ( -- one row for each message; its text by what it is
     id INTEGER PRIMARY KEY, -- session_id * 16777216 + seq
     session_id INTEGER NOT NULL REFERENCES sessions (id),
     seq INTEGER NOT NULL, -- ordinal in the session, from 0
@@ -52,7 +52,7 @@ CREATE VIRTUAL TABLE messages_fts USING fts5(
 );
 CREATE VIRTUAL TABLE words USING fts5vocab(messages_fts, 'row');
 
-CREATE TABLE files_touched (
+CREATE TABLE files_touched ( -- paths in the arguments of tool calls, patches included
     id INTEGER PRIMARY KEY,
     session_id INTEGER NOT NULL REFERENCES sessions (id),
     message_id INTEGER NOT NULL REFERENCES messages (id), -- the message that calls the tool
