@@ -32,7 +32,7 @@ DEEPEST = 40
 _SPACE = re.compile(r"\s+")
 _FIELD = re.compile(r"([a-z]+):(?=\S)")
 _NEAR = re.compile(r"NEAR\(([^()\"]*)\)")
-_REGEX = re.compile(r"/((?:[^/\\\[\n]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])+)/([a-z]*)(?=[\s)]|$)")
+_REGEX = re.compile(r"/(?!\*)((?:[^/\\\[\n]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])+)/([a-z]*)(?=[\s)]|$)")
 
 
 class Field(NamedTuple):

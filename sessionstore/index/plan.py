@@ -143,6 +143,7 @@ class _Planner:
     def _close(self) -> str | None:
         """For a few plain words: the words near each other; that they are a phrase counts once more."""
         plain = [node.match for node in self.parts if isinstance(node, Term) and node.plain and node.match]
+        plain = [match for match in plain if not match.startswith("(")]
         if not 2 <= len(plain) <= _FEW:
             return None
         return f"(NEAR({' '.join(plain)}, {4 * len(plain)}) OR ({' + '.join(plain)}))"
@@ -212,6 +213,19 @@ class _Planner:
         if field.name == "after":
             return Condition(f"{time} >= ?", (first,), 1)
         return Condition(f"({time} >= ? AND {time} < ?)", (first, last), 1)
+
+
+def loosened(node: Node) -> Node:
+    """The tree with code that is typed found inside longer words as well: `3.14` in `v3.14`."""
+    if isinstance(node, Term):
+        return node._replace(match=node.loose) if node.loose else node
+    if isinstance(node, Not):
+        return Not(loosened(node.node))
+    if isinstance(node, And):
+        return And(tuple(map(loosened, node.nodes)))
+    if isinstance(node, Or):
+        return Or(tuple(map(loosened, node.nodes)))
+    return node
 
 
 def named(name: str, value: str) -> Condition:

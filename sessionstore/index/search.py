@@ -20,7 +20,7 @@ from sessionstore.index.groups import Group
 from sessionstore.index.hit import Hit
 from sessionstore.index.language import FIELDS, And, Field, Node, parse, wrong
 from sessionstore.index.pattern import Matcher
-from sessionstore.index.plan import make
+from sessionstore.index.plan import loosened, make
 from sessionstore.index.schema import SHIFT, snapshot
 from sessionstore.index.snippet import Highlighter
 
@@ -58,15 +58,24 @@ def search(
     """
     if sort not in SORTS:
         raise errors.UsageError(reason=f"hits are sorted by one of {', '.join(SORTS)}, not by {sort!r}")
-    with _question(connection, query, fields, stem, now) as question:
-        wanted = offset + limit
-        found = _best(question, wanted) if sort == "best" and question.plan.match else None
-        if found is None:
-            found = _by_time(question, wanted, per_session, oldest=sort == "oldest")
-        order: list[tuple[Group, Candidate | None]] = []
-        for group in found:
-            order += [(group, candidate) for candidate in group.messages[:per_session]] or [(group, None)]
-        return _hits(question, order[offset:wanted], context)
+    tree = tree_of(query, fields or {})
+    with snapshot(connection):
+        for attempt in _attempts(connection, tree, stem):
+            with _question(connection, attempt, now) as question:
+                if hits := _answer(question, limit, offset, per_session, sort, context):
+                    return hits
+    return []
+
+
+def _answer(question: Question, limit: int, offset: int, per_session: int, sort: str, context: int) -> list[Hit]:
+    wanted = offset + limit
+    found = _best(question, wanted) if sort == "best" and question.plan.match else None
+    if found is None:
+        found = _by_time(question, wanted, per_session, oldest=sort == "oldest")
+    order: list[tuple[Group, Candidate | None]] = []
+    for group in found:
+        order += [(group, candidate) for candidate in group.messages[:per_session]] or [(group, None)]
+    return _hits(question, order[offset:wanted], context)
 
 
 def count(
@@ -78,29 +87,34 @@ def count(
     now: datetime | None = None,
 ) -> dict[str, int]:
     """How many messages, and how many sessions, a query finds. Raises `SearchSyntax`."""
-    with _question(connection, query, fields, stem, now) as question:
-        found = {} if question.plan.titles_only else candidates.counts(question)
-        sessions = {*found, *candidates.titles(question), *candidates.named(question)}
-        return {"messages": sum(found.values()), "sessions": len(sessions)}
+    tree = tree_of(query, fields or {})
+    found, sessions = dict[int, int](), set[int]()
+    with snapshot(connection):
+        for attempt in _attempts(connection, tree, stem):
+            with _question(connection, attempt, now) as question:
+                found = {} if question.plan.titles_only else candidates.counts(question)
+                sessions = {*found, *candidates.titles(question), *candidates.named(question)}
+            if sessions:
+                break
+    return {"messages": sum(found.values()), "sessions": len(sessions)}
+
+
+def _attempts(connection: sqlite3.Connection, tree: Node, stem: str | None) -> Iterator[Node]:
+    """The trees to try until one finds something: what was typed, then with code inside longer words."""
+    if stem:
+        from sessionstore.index.stemming import stemmed
+
+        tree = stemmed(connection, tree, stem)
+    yield tree
+    if (loose := loosened(tree)) != tree:
+        yield loose
 
 
 @contextmanager
-def _question(
-    connection: sqlite3.Connection,
-    query: str,
-    fields: Mapping[str, str] | None,
-    stem: str | None,
-    now: datetime | None,
-) -> Iterator[Question]:
-    tree = tree_of(query, fields or {})
-    with snapshot(connection):
-        if stem:
-            from sessionstore.index.stemming import stemmed
-
-            tree = stemmed(connection, tree, stem)
-        plan = make(tree, now)
-        with Matcher(connection, plan.patterns, plan.columns) as matcher:
-            yield Question(connection, plan, matcher)
+def _question(connection: sqlite3.Connection, tree: Node, now: datetime | None) -> Iterator[Question]:
+    plan = make(tree, now)
+    with Matcher(connection, plan.patterns, plan.columns) as matcher:
+        yield Question(connection, plan, matcher)
 
 
 def tree_of(query: str, fields: Mapping[str, str]) -> Node:

@@ -18,6 +18,7 @@ _WORD = re.compile(r"[^\W_]+")
 _HEX = re.compile(r"[0-9a-f]{6,63}|[0-9A-F]{6,63}")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|"
                    r"[0-9a-f]{4}-[0-9a-f]{1,11})))", re.IGNORECASE)  # fmt: skip
+_ACCENTS = dict(zip("αεηιουωе", "άέήίόύώё", strict=True))
 _SENTENCE_END = ".,;:!?"
 
 
@@ -25,7 +26,8 @@ class Term(NamedTuple):
     """A word or phrase. `match` is its FTS5 expression, None when it has no word in it; `like` the LIKE pattern that
     the text must fit besides, None when the words alone decide; `within` the pattern that decides in which part of a
     message it stands, where the index cannot tell; `mark` a regular expression for where it stands (see `fold`).
-    `typed` is the word itself; `plain` says that it is one whole word and nothing else."""
+    `typed` is the word itself; `plain` says that it is one whole word and nothing else; `loose` is an expression that
+    also holds where the text begins and ends inside words, None when there is none such."""
 
     match: str | None
     like: str | None
@@ -33,6 +35,7 @@ class Term(NamedTuple):
     mark: str
     typed: str = ""
     plain: bool = False
+    loose: str | None = None
 
 
 def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
@@ -47,12 +50,33 @@ def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
     for number, piece in enumerate(pieces, 1):
         if _WORD.search(piece):
             star = "*" if prefix and number == len(pieces) else ""
-            parts.append(f'"{_quoted(piece)}"{star}')
+            parts.append(_accented(piece) if not star and piece.isalnum() else f'"{_quoted(piece)}"{star}')
     literal = _is_literal(text) or len(parts) != 1
     like = _like(text)
     plain = not (quoted or prefix or literal or runs) and len(_WORD.findall(text)) == 1
     mark = _mark(text, literal, prefix)
-    return Term(" AND ".join(parts) or None, like if literal else None, like if runs else None, mark, text, plain)
+    loose = _loose(text) if literal and not runs else None
+    return Term(
+        " AND ".join(parts) or None, like if literal else None, like if runs else None, mark, text, plain, loose
+    )
+
+
+def _accented(word: str) -> str:
+    """The FTS5 expression for a word. SQLite takes the accents off Latin letters only, so a Greek or Russian word is
+    asked for without them and with one in every place."""
+    if word.isascii() or not _ACCENTS.keys() & set(fold(word)):
+        return f'"{_quoted(word)}"'
+    bare = "".join(unicodedata.normalize("NFD", c)[0] if c in _ACCENTS.values() else c for c in word.lower())
+    places = [i for i, c in enumerate(bare) if c in _ACCENTS]
+    forms = [word, bare, *(bare[:i] + _ACCENTS[bare[i]] + bare[i + 1 :] for i in places)]
+    quoted = [f'"{form}"' for form in dict.fromkeys(forms)]
+    return f"({' OR '.join(quoted)})"
+
+
+def _loose(text: str) -> str | None:
+    words = _WORD.findall(text)
+    inner = words[1:] if text[0].isalnum() else words
+    return f'"{" ".join(inner)}"*' if inner and len(words) > 1 else None
 
 
 def _quoted(text: str) -> str:

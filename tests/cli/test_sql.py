@@ -74,10 +74,7 @@ def test_more_rows_than_the_limit_are_said(shared: Program) -> None:
     ],
 )
 def test_anything_but_one_reading_statement_is_refused_on_one_line(shared: Program, query: str) -> None:
-    if not query:
-        result = shared("sql", "  ")
-    else:
-        result = shared("sql", query)
+    result = shared("sql", query or "  ")
     says(result, 2, "SQL: ")
     assert shared.cwd.joinpath("other.sqlite").exists() is False
 
