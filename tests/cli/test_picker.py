@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -137,20 +138,55 @@ def test_export_writes_a_file(imported: Program, terminals: list[Terminal]) -> N
     assert "leap days" in written.read_text()
 
 
-def test_resume_becomes_the_program_the_session_came_from(
-    imported: Program, terminals: list[Terminal], tmp_path: Path
+def with_programs(program: Program, place: Path, *names: str) -> None:
+    """Put programs that say what they were given where the program looks for them."""
+    place.mkdir()
+    for name in names:
+        (place / name).write_text('#!/bin/sh\necho "$(pwd) $(basename $0) $@"\n')
+        (place / name).chmod(0o755)
+    program.env["PATH"] = f"{place}:/usr/bin:/bin"
+
+
+def recorded(program: Program, cwd: Path) -> None:
+    """Import a session that was held in the directory."""
+    head = {"timestamp": "2026-01-01T00:00:00.000Z"}
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "mend the sluicegate"}]}
+    meta = {"id": "0badcafe-0000-4000-8000-000000000000", "cwd": str(cwd)}
+    lines = [{**head, "type": "session_meta", "payload": meta}, {**head, "type": "response_item", "payload": said}]
+    path = program.cwd / "rollout-2026-01-01T00-00-00-0badcafe-0000-4000-8000-000000000000.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ok(program("migrate", path))
+
+
+def test_resume_becomes_the_program_the_session_came_from_in_its_directory(
+    program: Program, terminals: list[Terminal], tmp_path: Path
 ) -> None:
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "codex").write_text('#!/bin/sh\necho "resumed with $@"\n')
-    (programs / "codex").chmod(0o755)
-    imported.env["PATH"] = f"{programs}:{os.environ['PATH']}"
-    terminal = opened(terminals, imported, "gauge leap")
-    terminal.wait("The gauge test fails on leap days")
+    place = tmp_path / "boats"
+    place.mkdir()
+    recorded(program, place)
+    with_programs(program, tmp_path / "programs", "codex")
+    terminal = opened(terminals, program, "sluicegate")
+    terminal.wait("mend the sluicegate")
+    terminal.type("\x12")
+    assert f"{place} codex resume 0badcafe-0000-4000-8000-000000000000" in terminal.end()
+    assert terminal.code == 0
+
+
+@pytest.mark.parametrize("missing", ["program", "directory"])
+def test_where_it_cannot_be_resumed_the_command_is_printed(
+    program: Program, terminals: list[Terminal], tmp_path: Path, missing: str
+) -> None:
+    place = tmp_path / "boats"
+    if missing == "program":
+        place.mkdir()
+    recorded(program, place)
+    with_programs(program, tmp_path / "programs", *(["codex"] if missing == "directory" else []))
+    terminal = opened(terminals, program, "sluicegate")
+    terminal.wait("mend the sluicegate")
     terminal.type("\x12")
     out = terminal.end()
-    assert "resumed with resume 5b0c2f4e-3f6f-4a86-9b3d-0c7a51d2e901" in out or "the command is" in out
-    assert "resume 5b0c2f4e-3f6f-4a86-9b3d-0c7a51d2e901" in out
+    assert "codex resume 0badcafe-0000-4000-8000-000000000000" in out
+    assert "the command is" in out
     assert terminal.code == 0
 
 
