@@ -18,6 +18,7 @@ _WORD = re.compile(r"[^\W_]+")
 _HEX = re.compile(r"[0-9a-f]{6,63}|[0-9A-F]{6,63}")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|"
                    r"[0-9a-f]{4}-[0-9a-f]{1,11})))", re.IGNORECASE)  # fmt: skip
+_SELECTIVE = 3
 _ACCENTS = dict(zip("αεηιουωе", "άέήίόύώё", strict=True))
 _SENTENCE_END = ".,;:!?"
 
@@ -76,7 +77,7 @@ def _accented(word: str) -> str:
 def _loose(text: str) -> str | None:
     words = _WORD.findall(text)
     inner = words[1:] if text[0].isalnum() else words
-    return f'"{" ".join(inner)}"*' if inner and len(words) > 1 else None
+    return f'"{" ".join(inner)}"*' if len(words) > 1 and len("".join(inner)) >= _SELECTIVE else None
 
 
 def _quoted(text: str) -> str:

@@ -171,6 +171,7 @@ def typed(rng: random.Random) -> str:
     return rng.choice(["", " ", " ", " "]).join(pieces)
 
 
+@pytest.mark.timeout(3600)
 def test_nothing_typed_fails_or_takes_long(planted: Planted, pytestconfig: pytest.Config) -> None:
     connection, _ = planted
     rng = random.Random(20260101)
