@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,7 +64,9 @@ def compiled(source: str, letters: str) -> Pattern:
     for letter in letters:
         flags |= FLAGS[letter]
     try:
-        re.compile(source, flags)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(source, flags)
     except (OverflowError, RecursionError) as error:
         raise re.error(str(error) or "too large", source, 0) from None
     return Pattern(source, int(flags))
@@ -222,7 +225,7 @@ class Matcher:
         import marshal
         import subprocess
 
-        command = [sys.executable, "-I", "-S", "-c", _WORKER]
+        command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _WORKER]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         marshal.dump([tuple(pattern) for pattern in self.patterns], self._process.stdin)
         return self._process

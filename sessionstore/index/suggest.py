@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SECONDS = 0.3
 _LEAST, _LONG, _LONGEST = 4, 6, 40
 """Words shorter than `_LEAST` are left alone; from `_LONG` on two letters may be wrong."""
+_SAME = 2
 _LETTERS = "etaoinsrhldcumfpgwybvkxjqz"
 _WORD = re.compile(r"[^\W\d_]+")
 _FIELD = re.compile(rf"(?<!\S)-?(?:{'|'.join(sorted(FIELDS))}):(?:\"[^\"]*\"|\S*)")
@@ -56,34 +57,31 @@ def _times(connection: sqlite3.Connection, word: str) -> int:
 
 
 def _nearest(connection: sqlite3.Connection, word: str, end: float) -> str | None:
-    """The most frequent word one letter away, else the most frequent one two letters away that begins the same."""
-    best, most = None, 0
-    for near in dict.fromkeys(_one_away(word)):
-        if time.monotonic() > end:
-            return best
-        if (times := _times(connection, near)) > most:
-            best, most = near, times
-    if best or len(word) < _LONG:
-        return best
-    sql = "SELECT term, doc FROM words WHERE term >= ? AND term < ?"
-    for near, times in connection.execute(sql, (word[:2], word[:2] + "\U0010ffff")):
+    """The most frequent word one letter away, else the most frequent one two letters away that begins the same.
+    Words that begin the same are read through; others are asked for one by one."""
+    most = {1: (0, ""), 2: (0, "")}
+    for near in dict.fromkeys(_begun_otherwise(word)):
         if time.monotonic() > end:
             break
-        if times > most and abs(len(near) - len(word)) <= 2 and near.isalpha() and distance(word, near) <= 2:
-            best, most = near, times
-    return best
+        if not near.startswith(word[:_SAME]):
+            most[1] = max(most[1], (_times(connection, near), near))
+    allowed = 2 if len(word) >= _LONG else 1
+    sql = "SELECT term, doc FROM words WHERE term >= ? AND term < ?"
+    for near, times in connection.execute(sql, (word[:_SAME], word[:_SAME] + "\U0010ffff")):
+        if time.monotonic() > end:
+            break
+        if abs(len(near) - len(word)) <= allowed and near.isalpha() and (off := distance(word, near)) <= allowed:
+            most[off] = max(most[off], (times, near))
+    return next((near for times, near in most.values() if times), None)
 
 
-def _one_away(word: str) -> Iterator[str]:
-    """Two letters exchanged, one left out, one another, one more."""
+def _begun_otherwise(word: str) -> Iterator[str]:
+    """Words one letter away that may begin otherwise: two letters exchanged, one left out, another, or one more."""
     letters = _LETTERS if word.isascii() else "".join(dict.fromkeys(word)) + _LETTERS
-    for i in range(len(word) - 1):
+    for i in range(_SAME):
         yield word[:i] + word[i + 1] + word[i] + word[i + 2 :]
-    for i in range(len(word)):
         yield word[:i] + word[i + 1 :]
-    for i in range(len(word)):
         yield from (word[:i] + letter + word[i + 1 :] for letter in letters)
-    for i in range(len(word) + 1):
         yield from (word[:i] + letter + word[i:] for letter in letters)
 
 

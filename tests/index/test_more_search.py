@@ -78,6 +78,7 @@ def corpus(store: Store) -> None:
         (r"in:title /\d/", {"a:2"}),
         (r"/srv/Gauge", {"a:1#m2"}),
         (r"/[/]srv/", {"a:1#m2"}),
+        (r"/[[]|--&&srv.Gauge/", set()),
         (r"/\/srv\//", {"a:1#m2"}),
     ],
 )
