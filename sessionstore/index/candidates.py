@@ -17,7 +17,7 @@ from sessionstore.index.schema import SEQ, SHIFT
 WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
 """For text, reasoning, tool input, tool output, context, and the column of unspaced scripts (which has all of them)."""
 _TITLE_WEIGHT = 1.5
-_FIRST = 1000
+_FIRST = 500
 _CLOSE = 200
 _CHECKED_TOGETHER, _MOST_CHECKED_TOGETHER = 100, 5000
 
