@@ -14,56 +14,62 @@ from sqlite_utils.db import Database
 migrations = Migrations("sessionstore-index")
 
 SCHEMA = """
-CREATE TABLE meta (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value);
+CREATE TABLE meta ( -- the index's own figures: store id, digest, counters
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    value
+);
 
-CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, importer TEXT, importer_version INTEGER);
+CREATE TABLE sources ( -- the formats that sessions came from
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, importer TEXT, importer_version INTEGER
+);
 
-CREATE TABLE batches (
+CREATE TABLE batches ( -- reserved
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, started_at TEXT, finished_at TEXT, state TEXT,
     sessions INTEGER, messages INTEGER
 );
 
-CREATE TABLE sessions (
+CREATE TABLE sessions ( -- one row for each head of a session
     id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,
-    source TEXT NOT NULL,
-    native_id TEXT,
-    revision TEXT NOT NULL,
-    title TEXT,
+    key TEXT NOT NULL, -- SOURCE:NATIVE_ID
+    source TEXT NOT NULL, -- the format
+    native_id TEXT, -- the id its program gave it
+    revision TEXT NOT NULL, -- the file below sessions/ in the store
+    title TEXT, -- the user's, else the source's
     source_title TEXT,
-    cjk TEXT,
+    cjk TEXT, -- the title in scripts without spaces, character by character
     project TEXT,
-    cwd TEXT,
-    branch TEXT,
+    cwd TEXT, -- the directory it was begun in
+    branch TEXT, -- the git branch
     git_commit TEXT,
-    remote TEXT,
-    models TEXT,
-    created_at TEXT,
+    remote TEXT, -- the git remote
+    models TEXT, -- JSON list of names
+    created_at TEXT, -- in UTC where the source states an offset
     updated_at TEXT,
-    sorted_at TEXT NOT NULL,
-    messages INTEGER NOT NULL,
+    sorted_at TEXT NOT NULL, -- the last known time, empty when there is none
+    messages INTEGER NOT NULL, -- how many
     user_messages INTEGER,
     assistant_messages INTEGER,
     tool_messages INTEGER,
     system_messages INTEGER,
-    bytes INTEGER,
-    input_tokens INTEGER,
-    output_tokens INTEGER,
+    bytes INTEGER, -- of its messages
+    input_tokens INTEGER, -- includes cache reads and writes
+    output_tokens INTEGER, -- includes reasoning
     cache_read_tokens INTEGER,
     cache_write_tokens INTEGER,
     reasoning_tokens INTEGER,
-    cost_microusd INTEGER,
-    estimated INTEGER,
-    forked_from TEXT,
-    relation TEXT,
-    issues TEXT,
+    cost_microusd INTEGER, -- millionths of a US dollar
+    estimated INTEGER, -- 1 when some of it was not billed by the source
+    forked_from TEXT, -- the key of the session it began as a copy of
+    relation TEXT, -- fork, subagent or resume
+    issues TEXT, -- JSON list of what its source had lost
     starred INTEGER NOT NULL DEFAULT 0,
     archived INTEGER NOT NULL DEFAULT 0,
-    paged INTEGER NOT NULL,
-    pages TEXT NOT NULL,
-    content INTEGER NOT NULL,
-    digest INTEGER NOT NULL,
-    change_seq INTEGER NOT NULL
+    paged INTEGER NOT NULL, -- messages in closed pages
+    pages TEXT NOT NULL, -- digest of the names of those pages
+    content INTEGER NOT NULL, -- sum of the digests of its messages
+    digest INTEGER NOT NULL, -- of the whole row, its tags and aliases
+    change_seq INTEGER NOT NULL -- number of the change that made this row; grows
 );
 CREATE UNIQUE INDEX sessions_revision ON sessions (revision);
 CREATE INDEX sessions_key ON sessions (key);
@@ -103,31 +109,35 @@ CREATE INDEX messages_facts ON messages (
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microusd
 );
 
-CREATE TABLE tool_calls (
+CREATE TABLE tool_calls ( -- calls of tools, each with its result
     id INTEGER PRIMARY KEY,
     session_id INTEGER NOT NULL REFERENCES sessions (id),
     message_id INTEGER NOT NULL REFERENCES messages (id),
-    call_id TEXT,
-    name TEXT NOT NULL,
-    result_id INTEGER REFERENCES messages (id),
-    is_error INTEGER
+    call_id TEXT, -- the source's id of the call
+    name TEXT NOT NULL, -- of the tool
+    result_id INTEGER REFERENCES messages (id), -- the message with the result, null when there is none
+    is_error INTEGER -- 1 when it failed, 0 when not, null without a result
 );
 CREATE INDEX tool_calls_session ON tool_calls (session_id);
 CREATE INDEX tool_calls_name ON tool_calls (name);
 
-CREATE TABLE tags (id INTEGER PRIMARY KEY, session_id INTEGER NOT NULL REFERENCES sessions (id), tag TEXT NOT NULL);
+CREATE TABLE tags ( -- the user's tags in force
+    id INTEGER PRIMARY KEY, session_id INTEGER NOT NULL REFERENCES sessions (id), tag TEXT NOT NULL
+);
 CREATE INDEX tags_session ON tags (session_id);
 CREATE INDEX tags_tag ON tags (tag);
 
-CREATE TABLE aliases (
+CREATE TABLE aliases ( -- other ids a session had
     id INTEGER PRIMARY KEY, session_id INTEGER NOT NULL REFERENCES sessions (id), alias TEXT NOT NULL
 );
 CREATE INDEX aliases_session ON aliases (session_id);
 CREATE INDEX aliases_alias ON aliases (alias);
 
-CREATE TABLE revisions (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, session_id INTEGER REFERENCES sessions (id));
+CREATE TABLE revisions ( -- every revision in the store; session_id is null for those that are not shown
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, session_id INTEGER REFERENCES sessions (id)
+);
 
-CREATE TABLE notes (
+CREATE TABLE notes ( -- the files below notes/ in the store; value is JSON
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key TEXT NOT NULL, field TEXT NOT NULL, value TEXT, time TEXT
 );
 CREATE INDEX notes_key ON notes (key);

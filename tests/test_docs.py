@@ -62,7 +62,7 @@ def test_what_is_generated_is_current() -> None:
 
 
 def test_what_is_not_current_is_noticed_and_written_anew(tmp_path: Path) -> None:
-    for part in ("docs", "scripts", "sessionstore", "fixtures"):
+    for part in ("docs", "scripts", "sessionstore", "fixtures", "migrations"):
         kept_out = shutil.ignore_patterns("__pycache__", ".mypy_cache", "format-v1", "*.sqlite")
         shutil.copytree(ROOT / part, tmp_path / part, symlinks=True, ignore=kept_out)
     command = [sys.executable, "-B", str(tmp_path / "scripts" / "make-docs")]

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -27,6 +28,23 @@ def number(value: int) -> str:
 def when(time_text: str | None) -> str:
     """A time for a list: date and minutes, or a dash when it is unknown."""
     return time_text[:16].replace("T", " ") if time_text else "-"
+
+
+def age(time_text: str | None, now: datetime | None = None) -> str:
+    """How long ago a time was, roughly: 5 minutes ago, 3 days ago; "" when that cannot be told."""
+    try:
+        then = datetime.fromisoformat(time_text or "")
+    except ValueError:
+        return ""
+    if then.tzinfo is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    if seconds < 60:
+        return "just now" if seconds > -60 else ""
+    for unit, length in (("year", 365), ("month", 30), ("week", 7), ("day", 1), ("hour", 1 / 24), ("minute", 1 / 1440)):
+        if (count := int(seconds / 86400 / length)) >= 1:
+            return f"{count} {unit}{'s' * (count != 1)} ago"
+    return ""
 
 
 def one_line(text: str | None, width: int) -> str:

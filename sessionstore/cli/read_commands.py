@@ -1,4 +1,4 @@
-"""Commands that read: search, list, show, log, export, stats."""
+"""Commands that read: list, show, log, export, stats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from sessionstore import errors
 from sessionstore.cli.app import App, command, json_option, note, print_json
 from sessionstore.cli.completion import session_names
-from sessionstore.cli.output import number, one_line, safe, table, when
+from sessionstore.cli.output import number, one_line, table, when
 from sessionstore.exporters import NAMES
 from sessionstore.exporters.view import LEFT_OUT
 
@@ -26,62 +26,6 @@ def _filters(function: Any) -> Any:
     ):
         function = option(function)
     return function
-
-
-@command("search", example="sessionstore search '\"connection reset\" role:tool after:30d'")
-@click.argument("query", nargs=-1, required=True)
-@click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="At most so many hits.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first so many hits.")
-@json_option
-def search_command(app: App, query: tuple[str, ...], limit: int, offset: int, as_json: bool) -> None:
-    """Find messages in all sessions.
-
-    Words must all occur in one message; "a phrase", OR, NOT or -word, ( ), prefix*, NEAR(a b, 5). Fields: role:
-    source: model: project: branch: tool: session: tag: title: before: after: on:,
-    has:(tool|error|image|reasoning|code), in:(text|reasoning|tools|title). Code is matched literally: foo.bar( c++
-    a/b.py:12. Text, reasoning, tool calls and tool outputs are all searched, in any language. Put -- before a query
-    that begins with a dash.
-    """
-    from sessionstore.cli.reading import reader
-    from sessionstore.index.search import search
-
-    with reader(app.store()) as connection:
-        hits = search(connection, " ".join(query), limit=limit, offset=offset)
-    if as_json:
-        print_json(hits)
-    else:
-        _print_hits(hits)
-
-
-def _print_hits(hits: list[dict[str, Any]]) -> None:
-    if not hits:
-        note("nothing found")
-    shown = None
-    for hit in hits:
-        if hit["key"] != shown:
-            shown = hit["key"]
-            title = click.style(one_line(hit.get("title") or hit["key"], 80), bold=True)
-            facts = "  ".join(str(f) for f in (hit.get("project"), hit.get("source"), when(hit.get("time"))) if f)
-            click.echo(f"{title}  {click.style(facts, fg='cyan')}")
-        role = click.style(f"{hit['role'] or 'title':>9}", fg="yellow")
-        click.echo(f"{role}  {_marked(hit)}")
-        click.echo(f"           {click.style(safe(hit['link']), dim=True)}")
-
-
-def _marked(hit: dict[str, Any]) -> str:
-    text, pieces, position = hit["snippet"], [], 0
-    for start, end in hit.get("marks", []):
-        pieces += [
-            one_line_keep(text[position:start]),
-            click.style(one_line_keep(text[start:end]), fg="red", bold=True),
-        ]
-        position = end
-    return "".join([*pieces, one_line_keep(text[position:])])
-
-
-def one_line_keep(text: str) -> str:
-    """Text on one line, its outer spaces kept, without control characters."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
 @command("list", example="sessionstore list --project webshop --after 2026-01")
@@ -140,7 +84,7 @@ def show_command(app: App, name: str, everything: bool, context: int, as_json: b
     revision = find_revision(store, session)
     messages: Iterable[dict[str, Any]] = store.messages(revision)
     if spot:
-        messages = _around(messages, spot, context, session)
+        messages = around_spot(messages, spot, context, session)
     if as_json:
         fields = {field: value for field, value in revision.items() if field not in ("_name", "pages", "messages")}
         print_json({**fields, "revision": revision["_name"], "messages": list(messages)})
@@ -154,7 +98,8 @@ def show_command(app: App, name: str, everything: bool, context: int, as_json: b
         click.echo(piece)
 
 
-def _around(messages: Iterable[dict[str, Any]], spot: str, context: int, session: str) -> list[dict[str, Any]]:
+def around_spot(messages: Iterable[dict[str, Any]], spot: str, context: int, session: str) -> list[dict[str, Any]]:
+    """The message with id `spot`, with `context` messages before and after it. Raises `NotFound`."""
     listed = list(messages)
     for position, message in enumerate(listed):
         if message["id"] == spot:

@@ -39,6 +39,7 @@ _ADD_SESSION = (
 _ADD_CALL = (
     "INSERT INTO tool_calls (session_id, message_id, call_id, name, result_id, is_error) VALUES (?, ?, ?, ?, ?, ?)"
 )
+_ADD_FILE = "INSERT INTO files_touched (session_id, message_id, path, action) VALUES (?, ?, ?, ?)"
 _ANSWER_CALL = "UPDATE tool_calls SET result_id = ?, is_error = ? WHERE session_id = ? AND call_id = ?"
 
 
@@ -77,10 +78,12 @@ def add_messages(
 
 
 def _add_links(connection: sqlite3.Connection, session: int, links: list[tuple[int, Any]]) -> None:
-    """Enter tool calls with their results; a result may answer a call that was entered earlier."""
+    """Enter tool calls with their results and files; a result may answer a call that was entered earlier."""
     calls: list[list[Any]] = []
+    files: list[tuple[int, int, str, str]] = []
     by_id: dict[str, list[Any]] = {}
-    for number, (called, answered) in links:
+    for number, (called, answered, touched) in links:
+        files += [(session, number, path, action) for path, action in touched]
         for call_id, name in called:
             call = [session, number, call_id, name, None, None]
             calls.append(call)
@@ -91,6 +94,8 @@ def _add_links(connection: sqlite3.Connection, session: int, links: list[tuple[i
             else:
                 connection.execute(_ANSWER_CALL, (number, failed, session, call_id))
     connection.executemany(_ADD_CALL, calls)
+    if files:
+        connection.executemany(_ADD_FILE, files)
 
 
 def drop_messages(connection: sqlite3.Connection, session: int, start: int = 0) -> None:
@@ -98,7 +103,8 @@ def drop_messages(connection: sqlite3.Connection, session: int, start: int = 0) 
     span = (session << SHIFT | start, session << SHIFT | SEQ)
     connection.execute(_DROP_WORDS, span)
     connection.execute("DELETE FROM messages WHERE id BETWEEN ? AND ?", span)
-    connection.execute("DELETE FROM tool_calls WHERE session_id = ? AND message_id BETWEEN ? AND ?", (session, *span))
+    for table in ("tool_calls", "files_touched"):
+        connection.execute(f"DELETE FROM {table} WHERE session_id = ? AND message_id BETWEEN ? AND ?", (session, *span))
 
 
 def add_session(

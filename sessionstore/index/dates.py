@@ -1,5 +1,6 @@
 """Dates as they are typed in a search: `2026`, `2026-01`, `2026-01-31`, `2026-01-31T10:30`, `today`, `yesterday`,
-and spans back from now: `12h`, `7d`, `2w`, `3m`, `1y`.
+and spans back from now: `12h`, `7d`, `2w`, `3m`, `1y`. Two with dots between are all from the first to the second,
+both included: `2026-01..2026-03`; one of them may be left out.
 
 A day is a day of the person who asks. What comes back is in UTC, as texts that compare with the index's times.
 """
@@ -14,15 +15,31 @@ _SPAN = re.compile(r"(\d{1,6})([hdwmy])")
 _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 
+EARLIEST, LATEST = "0000", "9999-12-31T23:59:59"
+
+
 def span(typed: str, now: datetime | None = None) -> tuple[str, str]:
     """When what is typed begins and when it is over. A span back from now begins then and lasts until now.
     `now` tells the time zone as well; by default it is the local time. Raises `ValueError`."""
     moment = now or datetime.now().astimezone()
+    if ".." in typed:
+        return _range(typed, moment)
     try:
         first, last = _local(typed.strip().lower(), moment)
         return _utc(first), _utc(last)
     except (OverflowError, OSError):
         raise ValueError(f"{typed!r} is out of range") from None
+
+
+def _range(typed: str, now: datetime) -> tuple[str, str]:
+    begin, _, end = typed.partition("..")
+    if not begin.strip() and not end.strip():
+        raise ValueError(f"{typed!r} is not a range of dates; try 2026-01..2026-03")
+    first = span(begin, now)[0] if begin.strip() else EARLIEST
+    last = span(end, now)[1] if end.strip() else LATEST
+    if last <= first:
+        raise ValueError(f"{typed!r} ends before it begins")
+    return first, last
 
 
 def _local(typed: str, now: datetime) -> tuple[datetime, datetime]:

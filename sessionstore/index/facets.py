@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from sessionstore.index import candidates
 from sessionstore.index import search as answers
-from sessionstore.index.plan import Plan, make
 from sessionstore.index.schema import SHIFT, snapshot
 
 if TYPE_CHECKING:
@@ -56,13 +56,14 @@ def facets(
     with snapshot(connection):
         if not query.strip() and not given:
             return _of_sessions(connection, *_newest_sessions(connection, "1", ()))
-        plan = make(answers._tree(query, given), now)
-        if plan.match is None and not plan.checks and not any(condition.reads for condition in plan.facts):
-            where, values = answers._where(plan.facts)
-            return _of_sessions(connection, *_newest_sessions(connection, f"1{where}", values))
-        numbers, complete = _matches(connection, plan)
-        titles = [] if plan.match is None else list(answers._titles(connection, plan))
-        return _of_messages(connection, numbers, titles, complete)
+        with answers.asked(connection, answers.tree_of(query, given), now) as question:
+            plan = question.plan
+            if plan.match is None and not plan.checks and not any(condition.reads for condition in plan.facts):
+                where, values = candidates.where(plan.facts)
+                return _of_sessions(connection, *_newest_sessions(connection, f"1{where}", values))
+            numbers, complete = _matches(question)
+            titles = [] if plan.match is None else list(candidates.titles(question))
+            return _of_messages(connection, numbers, titles, complete)
 
 
 def _newest_sessions(connection: sqlite3.Connection, where: str, values: Any) -> tuple[list[int], bool]:
@@ -71,27 +72,28 @@ def _newest_sessions(connection: sqlite3.Connection, where: str, values: Any) ->
     return found[:MOST], len(found) <= MOST
 
 
-def _matches(connection: sqlite3.Connection, plan: Plan) -> tuple[list[int], bool]:
+def _matches(question: candidates.Question) -> tuple[list[int], bool]:
     """The numbers of the latest messages that fulfil the plan, and whether these are all."""
+    connection, plan = question.connection, question.plan
     most = MOST_CHECKED if plan.checks else MOST
     if plan.match is not None:
         if plan.titles_only:
             return [], True
-        where, values = answers._where(plan.facts)
+        where, values = candidates.where(plan.facts)
         sql = (
-            f"SELECT f.rowid FROM messages_fts f{answers._joins(plan.facts)} WHERE messages_fts MATCH ?{where}"
+            f"SELECT f.rowid FROM messages_fts f{candidates.joins(plan.facts)} WHERE messages_fts MATCH ?{where}"
             f" ORDER BY f.rowid DESC LIMIT {most + 1}"
         )
         rows = connection.execute(sql, (plan.match, *values)).fetchall()
     else:
-        where, values = answers._where(plan.facts)
+        where, values = candidates.where(plan.facts)
         sql = (
             "SELECT m.id FROM sessions s CROSS JOIN messages m INDEXED BY messages_facts ON m.session_id = s.id"
             f" WHERE 1{where} ORDER BY s.sorted_at DESC LIMIT {most + 1}"
         )
         rows = connection.execute(sql, values).fetchall()
-    candidates = [(number, 0.0) for (number,) in rows[:most]]
-    passed = [number for chunk in answers._checked(connection, plan, candidates) for number, _ in chunk]
+    found = [(number, 0.0) for (number,) in rows[:most]]
+    passed = [number for chunk in candidates.checked(question, found) for number, _ in chunk]
     return passed, len(rows) <= most
 
 

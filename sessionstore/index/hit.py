@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from sessionstore.index.snippet import Highlighter
+import orjson
+
+from sessionstore.index.plan import EVERYWHERE
+from sessionstore.index.schema import SEQ, SHIFT
+from sessionstore.index.snippet import SHORT, Highlighter, plain
+
+if TYPE_CHECKING:
+    from sessionstore.index.pattern import Spot
 
 Hit = dict[str, Any]
 
-_PARTS = ("text", "reasoning", "tool_input", "tool_output")
 _SESSION = {
     "key": "key",
     "revision": "revision",
@@ -17,6 +24,7 @@ _SESSION = {
     "source": "source",
     "project": "project",
     "branch": "branch",
+    "models": "models",
     "session_time": "sorted_at",
 }
 
@@ -25,12 +33,13 @@ def session(connection: sqlite3.Connection, number: int, highlighter: Highlighte
     """What every hit of a session has in common."""
     sql = f"SELECT {', '.join(_SESSION.values())} FROM sessions WHERE id = ?"
     found: Hit = dict(zip(_SESSION, connection.execute(sql, (number,)).fetchone(), strict=True))
+    found["models"] = orjson.loads(found["models"]) if found["models"] else []
     found["title_marks"] = highlighter.marks(found["title"] or "")
     return found
 
 
-def of_title(session: Hit, score: float) -> Hit:
-    """A session found by its title alone."""
+def of_title(session: Hit, score: float, part: str = "title") -> Hit:
+    """A session found by its title or its id alone."""
     return {
         **session,
         "message": None,
@@ -39,12 +48,13 @@ def of_title(session: Hit, score: float) -> Hit:
         "kind": None,
         "model": None,
         "time": session["session_time"],
-        "part": "title",
+        "part": part,
         "snippet": session["title"] or "",
         "marks": session["title_marks"],
         "link": session["key"],
         "score": round(score, 6),
         "matches": 0,
+        "also_in": [],
     }
 
 
@@ -54,12 +64,17 @@ def of_message(
     number: int,
     score: float,
     highlighter: Highlighter,
-    matches: int | None,
+    spots: Sequence[Spot],
+    columns: Sequence[str],
 ) -> Hit:
-    """A message that was found, by its row number."""
-    sql = f"SELECT message_id, seq, role, kind, model, time, {', '.join(_PARTS)} FROM messages WHERE id = ?"
+    """A message that was found, by its row number; `spots` are where the patterns were found in its `columns`."""
+    sql = f"SELECT message_id, seq, role, kind, model, time, {', '.join(columns)} FROM messages WHERE id = ?"
     message, seq, role, kind, model, time, *texts = connection.execute(sql, (number,)).fetchone()
+    if spots:
+        highlighter = highlighter.also([texts[spot.text][spot.start : spot.end] for spot in spots])
     part, place = highlighter.best(texts)
+    if spots and not highlighter.patterns:
+        part, place = spots[0].text, spots[0].start
     snippet, marks = highlighter.snippet(texts[part] or "", place)
     return {
         **session,
@@ -69,10 +84,28 @@ def of_message(
         "kind": kind,
         "model": model,
         "time": time or session["session_time"],
-        "part": _PARTS[part],
+        "part": columns[part],
         "snippet": snippet,
         "marks": marks,
         "link": f"{session['key']}#{message}",
         "score": round(score, 6),
-        "matches": matches,
     }
+
+
+def around(connection: sqlite3.Connection, number: int, context: int) -> Hit:
+    """The messages before and after one, as far as its session goes: bookkeeping left out."""
+    session, seq = number >> SHIFT, number & SEQ
+    texts = ", ".join(f"substr({column}, 1, {SHORT})" for column in EVERYWHERE)
+    found: Hit = {}
+    for name, sign, order in (("before", "<", "DESC"), ("after", ">", "ASC")):
+        sql = (
+            f"SELECT message_id, seq, role, kind, time, {texts} FROM messages"
+            f" WHERE session_id = ? AND seq {sign} ? AND coalesce(kind, '') NOT IN ('meta', 'context')"
+            f" ORDER BY seq {order} LIMIT ?"
+        )
+        rows = connection.execute(sql, (session, seq, context)).fetchall()
+        messages = [dict(zip(("message", "seq", "role", "kind", "time"), row, strict=False)) for row in rows]
+        for message, row in zip(messages, rows, strict=True):
+            message["text"] = plain(next((text for text in row[5:] if text), ""))
+        found[name] = messages[::-1] if sign == "<" else messages
+    return found

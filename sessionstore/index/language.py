@@ -4,10 +4,12 @@
     a OR b               either                               NOT a, -a        without
     ( … )                grouping                             begin*           any continuation
     NEAR(a b, 5)         at most 5 words apart (10 if unsaid)
-    role:user            field: role source model project branch tool session tag title before after on has in
+    role:user            field: role source model project branch tool session tag title file before after on has in
+    /regular exp/i       what a regular expression finds; `^` and `$` are the ends of a line
 
 Fields stand for filters and may be combined like words. Everything else that looks like code is searched literally:
-`foo.bar(`, `c++`, `--no-verify`, `a/b.py:12`, `$HOME`. A word with a colon whose beginning is no field is such a word.
+`foo.bar(`, `c++`, `--no-verify`, `a/b.py:12`, `$HOME`, `/etc/hosts`. Six or more hexadecimal digits, or the beginning
+of a UUID, stand for any that begin so. A word with a colon whose beginning is no field is such a word.
 Whatever is typed either gives a tree or raises `SearchSyntax` with the place (from 1) where it went wrong.
 """
 
@@ -17,9 +19,10 @@ import re
 from typing import NamedTuple, TypeAlias
 
 from sessionstore import errors
+from sessionstore.index import pattern
 from sessionstore.index.terms import Term, term
 
-_NAMED = ("role", "source", "model", "project", "branch", "tool", "session", "tag", "title")
+_NAMED = ("role", "source", "model", "project", "branch", "tool", "session", "tag", "title", "file")
 FIELDS = frozenset((*_NAMED, "before", "after", "on", "has", "in"))
 LONGEST = 4096
 """Longest query, in characters."""
@@ -29,6 +32,7 @@ DEEPEST = 40
 _SPACE = re.compile(r"\s+")
 _FIELD = re.compile(r"([a-z]+):(?=\S)")
 _NEAR = re.compile(r"NEAR\(([^()\"]*)\)")
+_REGEX = re.compile(r"/(?!\*)((?:[^/\\\[\n]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])+)/([a-z]*)(?=[\s)]|$)")
 
 
 class Field(NamedTuple):
@@ -37,6 +41,13 @@ class Field(NamedTuple):
     name: str
     value: str
     position: int
+
+
+class Regex(NamedTuple):
+    """A regular expression, and an FTS5 expression that holds wherever it does (None when there is none)."""
+
+    pattern: pattern.Pattern
+    match: str | None
 
 
 class And(NamedTuple):
@@ -57,7 +68,7 @@ class Not(NamedTuple):
     node: Node
 
 
-Node: TypeAlias = Term | Field | And | Or | Not
+Node: TypeAlias = Term | Field | Regex | And | Or | Not
 
 
 def parse(query: str) -> Node:
@@ -123,7 +134,7 @@ class _Parser:
                 raise wrong("NOT needs something after it", begin)
             return Not(self.unit(depth + 1))
         character, following = self.text[begin], self.text[begin + 1 : begin + 2]
-        if character == "-" and (following.isalnum() or following in ('"', "(", "_")) and following:
+        if character == "-" and following and self._negates(following):
             self.at += 1
             return Not(self.unit(depth + 1))
         self.count += 1
@@ -135,11 +146,34 @@ class _Parser:
             return self._phrase(begin)
         if near := _NEAR.match(self.text, begin):
             return self._near(near)
-        if (field := _FIELD.match(self.text, begin)) and field[1] in FIELDS:
+        if character == "/" and (regex := _REGEX.match(self.text, begin)):
+            return self._regex(regex)
+        if (field := _FIELD.match(self.text, begin)) and field[1] in FIELDS and not self._is_address(field):
             self.at = field.end()
             value = self._quoted(self.at) if self.text[self.at] == '"' else self._word()
             return Field(field[1], value, begin)
         return self._plain()
+
+    def _negates(self, following: str) -> bool:
+        """Whether a dash before this character means "without"."""
+        if following == "/":
+            return _REGEX.match(self.text, self.at + 1) is not None
+        return following.isalnum() or following in '"(_'
+
+    def _is_address(self, field: re.Match[str]) -> bool:
+        """Whether it is ``file://…``, which is no field."""
+        return field[1] == "file" and self.text.startswith("//", field.end())
+
+    def _regex(self, found: re.Match[str]) -> Node:
+        source, letters = found[1], found[2]
+        if unknown := set(letters) - pattern.FLAGS.keys():
+            raise wrong(f"a pattern has the flags i, s and m, not {min(unknown)}", found.start(2))
+        try:
+            made = pattern.compiled(source, letters)
+        except re.error as error:
+            raise wrong(f"the pattern is not one: {error.msg}", found.start(1) + (error.pos or 0)) from None
+        self.at = found.end()
+        return Regex(made, pattern.words(source))
 
     def _group(self, depth: int) -> Node:
         begin = self.at

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sessionstore.index.language import And, Field, Node, Not, Or, wrong
+from sessionstore.index.language import And, Field, Node, Not, Or, Regex, wrong
 from sessionstore.index.terms import Term
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sessionstore.index.pattern import Pattern
+
 _COLUMNS = {
     "text": ("text",),
     "reasoning": ("reasoning",),
     "tools": ("tool_input", "tool_output"),
+    "context": ("context",),
 }
-_EVERYWHERE = ("text", "reasoning", "tool_input", "tool_output")
+EVERYWHERE = ("text", "reasoning", "tool_input", "tool_output", "context")
+"""The columns of `messages` that hold what a person reads."""
+_FEW = 6
+_NAME = 6
 _HAS = {
     "tool": ("m.tools IS NOT NULL", 2),
     "error": ("(m.errors > 0 OR m.kind = 'error')", 1),
@@ -43,17 +49,27 @@ class Condition(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a query is answered. `match` is the FTS5 expression that every hit fulfils, None when there is none such
-    (then the newest messages come first). `title` is the same for titles, None when titles cannot be hits, with
-    `title_checks` on `s`. `marks` are regular expressions for what to highlight."""
+    """How a query is answered."""
 
     match: str | None
+    """The FTS5 expression that every hit fulfils, None when there is none (then the newest messages come first)."""
+    close: str | None
+    """The expression for the words of the query near each other, which counts more."""
     facts: tuple[Condition, ...]
     checks: tuple[Condition, ...]
+    titles: bool
+    """Whether a title can be a hit; then `title` is the FTS5 expression for it, None when `title_checks` say all."""
     title: str | None
     title_checks: tuple[Condition, ...]
     titles_only: bool
+    columns: tuple[str, ...]
+    """The columns of `messages` that are searched."""
+    patterns: tuple[Pattern, ...]
+    """The regular expressions, by the numbers under which conditions name them."""
     marks: tuple[str, ...]
+    """Regular expressions for what to highlight."""
+    name: str | None
+    """What may be the beginning of a session's id, when the query is nothing else."""
 
 
 def make(tree: Node, now: datetime | None = None) -> Plan:
@@ -67,7 +83,8 @@ class _Planner:
         given = list(tree.nodes) if isinstance(tree, And) else [tree]
         self.parts = [node for node in given if not _is_scope(node)]
         self.scope = {_place(node) for node in given if isinstance(node, Field) and node.name == "in"}
-        self.columns = tuple(name for place in sorted(self.scope) for name in _COLUMNS.get(place, ())) or _EVERYWHERE
+        self.columns = tuple(name for place in sorted(self.scope) for name in _COLUMNS.get(place, ())) or EVERYWHERE
+        self.patterns: list[Pattern] = []
 
     def plan(self) -> Plan:
         required: list[str] = []
@@ -89,33 +106,55 @@ class _Planner:
         if excluded and not required:
             conditions += [Condition(f"NOT {_MATCHES}", (self._scoped(exact),), 2) for exact in excluded]
         match = _joined(required, excluded) if required else None
+        titles, checks = self._titles()
         return Plan(
             self._scoped(match) if match else None,
+            self._scoped(f"({match} AND {close})") if match and (close := self._close()) else None,
             tuple(condition for condition in conditions if condition.reads < 2),
             tuple(condition for condition in conditions if condition.reads == 2),
-            *self._titles(match),
+            titles,
+            match,
+            checks,
             self.scope == {"title"},
+            self.columns,
+            tuple(self.patterns),
             tuple(_marks(self.parts)),
+            self._name(),
         )
 
-    def _titles(self, match: str | None) -> tuple[str | None, tuple[Condition, ...]]:
-        """The expression for titles, if the query is one that a title can fulfil."""
+    def _titles(self) -> tuple[bool, tuple[Condition, ...]]:
+        """Whether a title can be a hit, and the conditions on `s` besides the words."""
         checks: list[Condition] = []
         for node in self.parts:
             if isinstance(node, Term):
                 if node.like:
                     checks.append(Condition("s.title LIKE ? ESCAPE '\\'", (node.like,), 0))
+            elif isinstance(node, Regex):
+                checks.append(Condition(f"titled({self.patterns.index(node.pattern)}, s.id)", (), 0))
             elif not _exact(node) and not (isinstance(node, Not) and _exact(node.node)):
                 condition = self.condition(node)
                 if condition.reads:
-                    return None, ()
+                    return False, ()
                 checks.append(condition)
         if self.scope and "title" not in self.scope:
-            return None, ()
-        return match, tuple(checks)
+            return False, ()
+        return any(isinstance(node, Term | Regex) or _exact(node) for node in self.parts), tuple(checks)
+
+    def _close(self) -> str | None:
+        """For a few plain words: the words near each other; that they are a phrase counts once more."""
+        plain = [node.match for node in self.parts if isinstance(node, Term) and node.plain and node.match]
+        plain = [match for match in plain if not match.startswith("(")]
+        if not 2 <= len(plain) <= _FEW:
+            return None
+        return f"(NEAR({' '.join(plain)}, {4 * len(plain)}) OR ({' + '.join(plain)}))"
+
+    def _name(self) -> str | None:
+        only = self.parts[0] if len(self.parts) == 1 and not self.scope else None
+        typed = only.typed if isinstance(only, Term) else ""
+        return typed if len(typed) >= _NAME and not any(c.isspace() for c in typed) else None
 
     def _scoped(self, match: str) -> str:
-        if self.columns is _EVERYWHERE:
+        if self.columns is EVERYWHERE:
             return match
         return f"{{{' '.join(self.columns)} cjk}} : ({match})"
 
@@ -123,6 +162,10 @@ class _Planner:
         """The condition that a message fulfils exactly when it is found by `node`."""
         if isinstance(node, Field):
             return self._field(node)
+        if isinstance(node, Regex):
+            if node.pattern not in self.patterns:
+                self.patterns.append(node.pattern)
+            return Condition(f"matched({self.patterns.index(node.pattern)}, m.id)", (), 2)
         if exact := _exact(node):
             return Condition(_MATCHES, (self._scoped(exact),), 2)
         if isinstance(node, Not):
@@ -162,12 +205,27 @@ class _Planner:
             first, last = span(field.value, self.now)
         except ValueError as error:
             raise wrong(str(error), field.position) from None
+        if ".." in field.value and field.name != "on":
+            raise wrong(f"{field.name}: takes one date; on: takes a range", field.position)
         time = "coalesce(m.time, s.sorted_at)"
         if field.name == "before":
             return Condition(f"({time} <> '' AND {time} < ?)", (first,), 1)
         if field.name == "after":
             return Condition(f"{time} >= ?", (first,), 1)
         return Condition(f"({time} >= ? AND {time} < ?)", (first, last), 1)
+
+
+def loosened(node: Node) -> Node:
+    """The tree with code that is typed found inside longer words as well: `3.14` in `v3.14`."""
+    if isinstance(node, Term):
+        return node._replace(match=node.loose) if node.loose else node
+    if isinstance(node, Not):
+        return Not(loosened(node.node))
+    if isinstance(node, And):
+        return And(tuple(map(loosened, node.nodes)))
+    if isinstance(node, Or):
+        return Or(tuple(map(loosened, node.nodes)))
+    return node
 
 
 def named(name: str, value: str) -> Condition:
@@ -191,6 +249,9 @@ def named(name: str, value: str) -> Condition:
             " UNION ALL SELECT result_id FROM tool_calls WHERE name = ? COLLATE NOCASE)"
         )
         return Condition(sql, (value, value), 1)
+    if name == "file":
+        sql = "m.id IN (SELECT message_id FROM files_touched WHERE path LIKE ? ESCAPE '\\')"
+        return Condition(sql, (part,), 1)
     if name == "session":
         start = f"{like_escaped(value)}%"
         sql = (
@@ -240,7 +301,7 @@ def _exact(node: Node) -> str | None:
 
 def _implied(node: Node) -> str | None:
     """An FTS5 expression that holds wherever `node` does, or None when there is none."""
-    if isinstance(node, Term):
+    if isinstance(node, Term | Regex):
         return f"({node.match})" if node.match else None
     if isinstance(node, Or):
         found = [_implied(child) for child in node.nodes]

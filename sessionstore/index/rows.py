@@ -5,7 +5,10 @@ as cheaply as data can. Its items are the columns `ROW` of the table `messages`,
 and their results.
 
 What a person can read is kept: text, reasoning, tool names, tool input, tool output, strings inside records that no
-importer understands. Base64, signatures and encrypted content are not. SQLite refuses lone surrogates and integers
+importer understands, names of attachments. Base64, signatures and encrypted content are not. What a program put in by
+itself (reminders, instruction files, its own records) is kept apart as `context`: it is found, but counts little.
+
+SQLite refuses lone surrogates and integers
 beyond 64 bits and some of its functions stop at NUL, so none of these leaves this module.
 """
 
@@ -20,9 +23,10 @@ from zlib import crc32
 import orjson
 
 from sessionstore import canonical
-from sessionstore.index import unspaced
+from sessionstore.index import touched, unspaced
 
 Row = tuple[Any, ...]
+Texts = tuple[str, ...]
 
 ROW = (
     "seq",
@@ -40,26 +44,49 @@ ROW = (
     "cache_write_tokens",
     "reasoning_tokens",
     "cost_microusd",
+    "same",
     "digest",
     "text",
     "reasoning",
     "tool_input",
     "tool_output",
+    "context",
     "cjk",
 )
-"""Columns of `messages` in the order of a row's items. One more item follows: None or
-``([(call id, tool name), …], [(id of the call answered, 1 when it failed else 0), …])`` as tuples."""
-USAGE, DIGEST, TEXT, LINKS = 9, 15, 16, 21
-"""Where the six usage columns, the digest, the five text columns and the links begin."""
+"""Columns of `messages` in the order of a row's items. `same` is equal for messages that say the same. One more item
+follows: None or ``([(call id, tool name), …], [(id of the call answered, 1 when it failed else 0), …],
+[(path, what was done to it), …])`` as tuples."""
+USAGE, SAME, DIGEST, TEXT, LINKS = 9, 15, 16, 17, 23
+"""Where the six usage columns, the two digests, the six text columns and the links begin."""
 
 _NO_USAGE = (None,) * 6
 _TEXT_OR_NONE = (str, type(None))
 _DEEPEST = 100
-_UNREADABLE = {"signature", "encrypted_content", "thinkingSignature", "thought_signature", "$object", "object"}
+_UNREADABLE = {"encrypted_content", "thinkingSignature", "thought_signature", "$object"}
+_OFTEN_UNREADABLE = {"signature", "object"}
+"""Members that are left out when they hold one long word."""
+_KNOWN = {"text": 2, "reasoning": 2, "tool_call": 4, "tool_call_response": 3}
+"""How many members parts have when nothing is in them but what is read anyway."""
+_READ = {"type", "content", "signature", "id", "name", "arguments", "response", "is_error", "cache_control"}
+_BLOB = {"type", "modality", "mime_type", "data", "object", "bytes"}
+_ASIDE = {"meta", "context"}
+_NOTED = {"toolUseResult", "attachments", "files", "citations", "content_references"}
+"""Members of a message's `x` that a person reads."""
+_INJECTED = (
+    "<system-reminder>",
+    "<environment_context>",
+    "<user_instructions>",
+    "<permissions instructions>",
+    "# AGENTS.md instructions",
+    "Caveat: The messages below were generated",
+)
+"""How texts begin that a program puts into a person's mouth."""
+_REMINDER = re.compile(r"<system-reminder>.*?(?:</system-reminder>|\Z)", re.DOTALL)
 _REPEATED = {"originalFile", "structuredPatch", "oldString", "newString", "oldTodos", "newTodos", "filePath", "type"}
 """Members of Claude Code's `toolUseResult` that say again what the call or an earlier result said."""
 _DATA_URI = re.compile(r"(;base64,)[A-Za-z0-9+/=_-]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{256,}={0,2}")
+_ONE_LONG_WORD = re.compile(r"[A-Za-z0-9+/_=-]{40,}")
 
 
 def encode(messages: Iterable[dict[str, Any]], start: int = 0) -> list[Row]:
@@ -88,12 +115,14 @@ def _tamed(message: Any, seq: int) -> dict[str, Any]:
 
 def _row(message: dict[str, Any], seq: int) -> Row:
     get = message.get
-    text: list[str] = []
+    context: list[str] = []
+    text: list[str] = context if get("kind") in _ASIDE else []
     reasoning: list[str] = []
     tool_input: list[str] = []
     tool_output: list[str] = []
     calls: list[tuple[str, str]] = []
     results: list[tuple[str, int]] = []
+    files: list[tuple[str, str]] = []
     images = 0
     for part in message["parts"]:
         kind = part.get("type")
@@ -105,17 +134,22 @@ def _row(message: dict[str, Any], seq: int) -> Row:
         elif kind == "tool_call":
             calls.append((_name(part.get("id")), _name(part.get("name")) or "?"))
             tool_input.append(calls[-1][1])
-            _add_json(part.get("arguments"), tool_input)
+            files += touched.files(calls[-1][1], _add_json(part.get("arguments"), tool_input, parse=True))
         elif kind == "reasoning":
             _add(part.get("content"), reasoning)
         elif kind == "blob":
             images += part.get("modality") == "image"
+            _walk({name: item for name, item in part.items() if name not in _BLOB}, text)
+            continue
         else:
             rest = {name: item for name, item in part.items() if name != "type"}
-            _walk(rest, tool_output if kind == "record" else text)
+            _walk(rest, context if kind == "record" else text)
+            continue
+        if len(part) > _KNOWN[kind]:
+            _walk({name: item for name, item in part.items() if name not in _READ}, text)
     x = get("x")
-    if x and "toolUseResult" in x:
-        _add_result(x["toolUseResult"], tool_output)
+    if x and not _NOTED.isdisjoint(x):
+        _add_noted(x, text, tool_output)
     usage = get("usage")
     facts = (
         seq,
@@ -131,45 +165,64 @@ def _row(message: dict[str, Any], seq: int) -> Row:
     )
     if not all(type(facts[i]) is str for i in (1, 2)) or not all(type(item) in _TEXT_OR_NONE for item in facts[3:6]):
         raise TypeError
-    links = (tuple(calls), tuple(results)) if calls or results else None
-    return _finish(facts, "\n".join(text), "\n".join(reasoning), "\n".join(tool_input), "\n".join(tool_output), links)
+    links = (tuple(calls), tuple(results), tuple(files)) if calls or results else None
+    said = "" if text is context else "\n".join(text)
+    texts = (said, "\n".join(reasoning), "\n".join(tool_input), "\n".join(tool_output), "\n".join(context))
+    return _finish(facts, texts, links)
 
 
-def _finish(facts: Row, text: str, reasoning: str, tool_input: str, tool_output: str, links: Any) -> Row:
+def _finish(facts: Row, texts: Texts, links: Any) -> Row:
     """A row from its small columns and its texts: makes them fit for SQLite and adds what follows from them."""
-    whole = _joined(facts, text, reasoning, tool_input, tool_output)
+    text, _, _, tool_output, _ = texts
+    if "<system-reminder>" in tool_output or text.startswith(_INJECTED) or "<system-reminder>" in text:
+        texts = _set_aside(texts)
+    whole, small = "\x1f".join(texts), _joined(facts)
     try:
-        data = whole.encode()
-        clean = b"\0" not in data and b";base64," not in data
+        data, known = whole.encode(), small.encode()
+        clean = b"\0" not in data and b"\0" not in known and b";base64," not in data
     except UnicodeEncodeError:
         clean = False
     if not clean:
         facts = tuple(fit(item) if isinstance(item, str) else item for item in facts)
-        text, reasoning, tool_input, tool_output = map(fit, (text, reasoning, tool_input, tool_output))
+        texts = tuple(map(fit, texts))
         links = tuple(tuple((fit(a), fit(b) if isinstance(b, str) else b) for a, b in pairs) for pairs in links or ())
-        whole = _joined(facts, text, reasoning, tool_input, tool_output)
-        data = whole.encode()
+        whole, small = "\x1f".join(texts), _joined(facts)
+        data, known = whole.encode(), small.encode()
     cjk = None
     if len(data) != len(whole) and unspaced.found_in(whole):
-        cjk = unspaced.column((text, reasoning, tool_input, tool_output))
-    digest = crc32(data) | (len(data) & 0xFFFFF) << 32
-    texts = (text or None, reasoning or None, tool_input or None, tool_output or None, cjk)
-    return (*facts, digest, *texts, links or None)
-
-
-def _joined(facts: Row, text: str, reasoning: str, tool_input: str, tool_output: str) -> str:
-    a, b, c, d, e, f, g, h, i, j, k, l, m, n, o = facts  # noqa: E741  (a formatted tuple would cost four times as much)
+        cjk = unspaced.column(texts)
+    same = crc32(data) | (len(data) & 0xFFFFF) << 32
+    digest = crc32(known, same & 0xFFFFFFFF) | (len(data) + len(known) & 0xFFFFF) << 32
+    said, thought, given, answer, context = texts
     return (
-        f"{a}\x1f{b}\x1f{c}\x1f{d}\x1f{e}\x1f{f}\x1f{g}\x1f{h}\x1f{i}\x1f{j}\x1f{k}\x1f{l}\x1f{m}\x1f{n}\x1f{o}\x1f"
-        f"{text}\x1f{reasoning}\x1f{tool_input}\x1f{tool_output}"
-    )
+        *facts, same, digest, said or None, thought or None, given or None, answer or None, context or None, cjk,
+        links or None,
+    )  # fmt: skip
+
+
+def _set_aside(texts: Texts) -> Texts:
+    """The texts with what a program put into them by itself moved to the last of them."""
+    text, reasoning, tool_input, tool_output, context = texts
+    if text.startswith(_INJECTED[1:]):
+        text, context = "", f"{context}\n{text}"
+    moved = [*_REMINDER.findall(text), *_REMINDER.findall(tool_output)]
+    text, tool_output = (_REMINDER.sub("", found).strip("\n") for found in (text, tool_output))
+    return text, reasoning, tool_input, tool_output, "\n".join([context, *moved]).strip("\n")
+
+
+def _joined(facts: Row) -> str:
+    a, b, c, d, e, f, g, h, i, j, k, l, m, n, o = facts  # noqa: E741  (a formatted tuple would cost four times as much)
+    return f"{a}\x1f{b}\x1f{c}\x1f{d}\x1f{e}\x1f{f}\x1f{g}\x1f{h}\x1f{i}\x1f{j}\x1f{k}\x1f{l}\x1f{m}\x1f{n}\x1f{o}"
 
 
 def digest_of(row: Row) -> int:
-    """The digest that `encode` would give to a row of the columns `ROW`, from its other columns."""
-    text, reasoning, tool_input, tool_output = (item or "" for item in row[TEXT : TEXT + 4])
-    data = _joined(row[:DIGEST], text, reasoning, tool_input, tool_output).encode()
-    return crc32(data) | (len(data) & 0xFFFFF) << 32
+    """The digest that `encode` would give to a row of the columns `ROW`, from its other columns; -1 when these
+    contradict each other."""
+    data = "\x1f".join([item or "" for item in row[TEXT : TEXT + 5]]).encode()
+    if row[SAME] != crc32(data) | (len(data) & 0xFFFFF) << 32:
+        return -1
+    known = _joined(row[:SAME]).encode()
+    return crc32(known, row[SAME] & 0xFFFFFFFF) | (len(data) + len(known) & 0xFFFFF) << 32
 
 
 def fit(text: str) -> str:
@@ -216,20 +269,33 @@ def _add(content: Any, out: list[str]) -> None:
         _walk(content, out)
 
 
-def _add_json(value: Any, out: list[str]) -> None:
+def _add_json(value: Any, out: list[str], *, parse: bool = False) -> Any:
     """Add a tool's input or output. A string that is JSON itself is looked into, so that words after an escaped line
-    feed are words; a cut-off one has its commonest escapes undone."""
+    feed are words; a cut-off one has its commonest escapes undone. Returns the value, with `parse` out of its JSON."""
     if type(value) is not str:
         _walk(value, out)
-        return
-    if value[:1] in ("{", "[") and "\\" in value:
+        return value
+    found: Any = value
+    if value[:1] in ("{", "[") and (parse or "\\" in value):
         try:
-            _walk(orjson.loads(value), out)
-            return
+            found = orjson.loads(value)
+            if "\\" in value:
+                _walk(found, out)
+                return found
         except (orjson.JSONDecodeError, UnicodeEncodeError):
             value = value.replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"')
     if value:
         out.append(value)
+    return found
+
+
+def _add_noted(x: dict[str, Any], text: list[str], tool_output: list[str]) -> None:
+    """Add what stands in a message's further fields and a person reads."""
+    for name in sorted(_NOTED.intersection(x)):
+        if name == "toolUseResult":
+            _add_result(x[name], tool_output)
+        else:
+            _walk(x[name], text, 1)
 
 
 def _add_result(result: Any, tool_output: list[str]) -> None:
@@ -244,18 +310,21 @@ def _add_result(result: Any, tool_output: list[str]) -> None:
 def _walk(value: Any, out: list[str], depth: int = 0) -> None:
     """Add the strings and numbers inside a JSON value, members in the order in which the store keeps them (by name),
     so that a message gives the same row before it is stored and after. Names of members are not added: they are the
-    tool's words and the same in every call."""
+    tool's words and the same in every call. What is nested very deeply is added as JSON."""
     if type(value) is str:
         if value and not (len(value) >= 256 and _BASE64.fullmatch(value)):
             out.append(value)
-    elif type(value) is dict:
-        if depth < _DEEPEST:
-            for name, item in sorted(value.items()):
-                if name not in _UNREADABLE and not (name == "type" and depth):
-                    _walk(item, out, depth + 1)
+    elif depth >= _DEEPEST and (type(value) is dict or type(value) is list):
+        out.append(canonical.dumps(value).decode())
     elif type(value) is list:
-        if depth < _DEEPEST:
-            for item in value:
-                _walk(item, out, depth + 1)
+        for item in value:
+            _walk(item, out, depth + 1)
+    elif type(value) is dict:
+        for name, item in sorted(value.items()):
+            if name in _UNREADABLE or (name == "type" and depth):
+                continue
+            if name in _OFTEN_UNREADABLE and type(item) is str and _ONE_LONG_WORD.fullmatch(item):
+                continue
+            _walk(item, out, depth + 1)
     elif value is not None and value is not True and value is not False:
         out.append(str(value))

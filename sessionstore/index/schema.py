@@ -16,8 +16,10 @@ from sessionstore import errors
 
 APPLICATION_ID = 0x53455353
 """In the file's header: this is a sessionstore index."""
-VERSION = 1
+VERSION = 2
 """The number of the newest schema step; `PRAGMA user_version` of an index that is current."""
+MADE_ANEW = 2
+"""An index older than this step is made anew, because rows hold something else since."""
 SHIFT = 24
 """A message's row number is ``session number << SHIFT | seq``."""
 SEQ = (1 << SHIFT) - 1
@@ -123,6 +125,8 @@ def _upgrade(connection: Connection, store_id: str, new: bool) -> None:
             raise Unusable(f"application id is {found}")
         if pragma(connection, "user_version") > VERSION:
             raise Unusable("it was made by a newer program")
+        if 0 < pragma(connection, "user_version") < MADE_ANEW:
+            raise Unusable("it was made by an older program")
         if pragma(connection, "user_version") > 0 and get(connection, "store_id") != store_id:
             raise Unusable("it mirrors another store")
     if pragma(connection, "user_version") < VERSION:

@@ -1,35 +1,33 @@
 """Answering a search: the best sessions first, and in each the messages that match best.
 
 Candidates are ranked inside SQLite, from the full-text index alone: BM25 with text above reasoning above tool input
-above tool output. Text is read only of what is shown, and of candidates that have to be compared letter by letter.
+above tool output, and what programs put in by themselves last. Text is read only of what is shown, and of candidates
+that have to be compared letter by letter.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from sessionstore.index import hit
+from sessionstore import errors
+from sessionstore.index import candidates, groups, hit
+from sessionstore.index.candidates import Candidate, Question
+from sessionstore.index.groups import Group
 from sessionstore.index.hit import Hit
-from sessionstore.index.language import FIELDS, And, Field, parse, wrong
-from sessionstore.index.plan import HIGH, LOW, Condition, Plan, make
-from sessionstore.index.schema import SEQ, SHIFT, snapshot
+from sessionstore.index.language import FIELDS, And, Field, Node, parse, wrong
+from sessionstore.index.pattern import Matcher
+from sessionstore.index.plan import loosened, make
+from sessionstore.index.schema import SHIFT, snapshot
 from sessionstore.index.snippet import Highlighter
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-_WEIGHTS = "10.0, 4.0, 3.0, 1.0, 6.0"
-"""For text, reasoning, tool input, tool output, and the column of unspaced scripts (which has all of them)."""
-_TITLE_WEIGHT = 1.5
-_RECENT, _HALF_LIFE = 0.2, 90.0
-"""The newest session counts a fifth more, one `_HALF_LIFE` days older a tenth."""
-_FIRST_CANDIDATES = 1000
-_CHECKED_TOGETHER, _MOST_CHECKED_TOGETHER = 100, 5000
-
-Candidate = tuple[int, float]
-"""(message's row number, score; higher is better)"""
+SORTS = ("best", "recent", "oldest")
 
 
 def search(
@@ -40,39 +38,88 @@ def search(
     *,
     per_session: int = 3,
     fields: Mapping[str, str] | None = None,
+    sort: str = "best",
+    context: int = 0,
+    stem: str | None = None,
     now: datetime | None = None,
 ) -> list[Hit]:
     """The `limit` best hits of a query after the first `offset`, session by session, at most `per_session` of each.
-    `fields` are further filters by field name; with them the query may be empty. `now` is what dates are reckoned
-    from.
+    `fields` are further filters by field name; with them the query may be empty. `sort` is one of `SORTS`; a query
+    without words is sorted by time anyway. With `context` each hit has so many messages before and after it. `stem`
+    names a language whose inflected forms are found as well. `now` is what dates are reckoned from.
 
-    Each hit has: key, revision, title, title_marks, source, project, branch, session_time, and of the message:
-    message (its id), seq (from 0), role, kind, model, time, part (text, reasoning, tool_input, tool_output or title),
-    snippet, marks ([[start, end), …] in the snippet), link, score, matches (how many messages of the session match;
-    None when that was not counted). A hit in nothing but the title has message and seq None.
+    Each hit has: key, revision, title, title_marks, source, project, branch, models, session_time,
+    and of the message:
+    message (its id), seq (from 0), role, kind, model, time, part (text, reasoning, tool_input, tool_output, context,
+    title or id), snippet, marks ([[start, end), …] in the snippet), link, score, matches (how many messages of the
+    session match; None when that was not counted), also_in (keys of other sessions that hold the same message). A hit
+    in nothing but the title or the id has message and seq None.
     Raises `SearchSyntax`; never an `sqlite3.OperationalError` for anything typed.
     """
-    plan = make(_tree(query, fields or {}), now)
+    if sort not in SORTS:
+        raise errors.UsageError(reason=f"hits are sorted by one of {', '.join(SORTS)}, not by {sort!r}")
+    tree = tree_of(query, fields or {})
     with snapshot(connection):
-        return _answer(connection, plan, limit, offset, per_session)
+        for attempt in _attempts(connection, tree, stem):
+            with asked(connection, attempt, now) as question:
+                if hits := _answer(question, limit, offset, per_session, sort, context):
+                    return hits
+    return []
 
 
-def _answer(connection: sqlite3.Connection, plan: Plan, limit: int, offset: int, per_session: int) -> list[Hit]:
+def _answer(question: Question, limit: int, offset: int, per_session: int, sort: str, context: int) -> list[Hit]:
     wanted = offset + limit
-    if plan.match is None:
-        found = _newest(connection, plan, wanted, per_session)
-        titles: dict[int, float] = {}
-    else:
-        titles = _titles(connection, plan)
-        found = [] if plan.titles_only else _ranked(connection, plan, wanted + 1)
-    groups = _grouped(connection, found, titles, keep_order=plan.match is None)
-    order: list[tuple[_Group, Candidate | None]] = []
-    for group in groups:
+    found = _best(question, wanted) if sort == "best" and question.plan.match else None
+    if found is None:
+        found = _by_time(question, wanted, per_session, oldest=sort == "oldest")
+    order: list[tuple[Group, Candidate | None]] = []
+    for group in found:
         order += [(group, candidate) for candidate in group.messages[:per_session]] or [(group, None)]
-    return _hits(connection, plan, order[offset:wanted])
+    return _hits(question, order[offset:wanted], context)
 
 
-def _tree(query: str, fields: Mapping[str, str]) -> Any:
+def count(
+    connection: sqlite3.Connection,
+    query: str,
+    *,
+    fields: Mapping[str, str] | None = None,
+    stem: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, int]:
+    """How many messages, and how many sessions, a query finds. Raises `SearchSyntax`."""
+    tree = tree_of(query, fields or {})
+    found, sessions = dict[int, int](), set[int]()
+    with snapshot(connection):
+        for attempt in _attempts(connection, tree, stem):
+            with asked(connection, attempt, now) as question:
+                found = {} if question.plan.titles_only else candidates.counts(question)
+                sessions = {*found, *candidates.titles(question), *candidates.named(question)}
+            if sessions:
+                break
+    return {"messages": sum(found.values()), "sessions": len(sessions)}
+
+
+def _attempts(connection: sqlite3.Connection, tree: Node, stem: str | None) -> Iterator[Node]:
+    """The trees to try until one finds something: what was typed, then with code inside longer words."""
+    if stem:
+        from sessionstore.index.stemming import stemmed
+
+        tree = stemmed(connection, tree, stem)
+    yield tree
+    if (loose := loosened(tree)) != tree:
+        yield loose
+
+
+@contextmanager
+def asked(connection: sqlite3.Connection, tree: Node, now: datetime | None) -> Iterator[Question]:
+    """A query's tree made ready to be answered. Raises `SearchSyntax`."""
+    plan = make(tree, now)
+    with Matcher(connection, plan.patterns, plan.columns) as matcher:
+        yield Question(connection, plan, matcher)
+
+
+def tree_of(query: str, fields: Mapping[str, str]) -> Node:
+    """The tree of a query with further filters. Raises `SearchSyntax`."""
     filters = []
     for name, value in fields.items():
         if name not in FIELDS:
@@ -85,195 +132,76 @@ def _tree(query: str, fields: Mapping[str, str]) -> Any:
     return And((*nodes, *filters)) if filters else tree
 
 
-def _where(conditions: Sequence[Condition], low: int = 0, high: int = 0) -> tuple[str, list[Any]]:
-    """SQL to go on a WHERE with, and its values, for messages numbered from `low` to `high`."""
-    sql = "".join(f" AND {condition.sql}" for condition in conditions)
-    values = [value for condition in conditions for value in condition.values]
-    return sql.replace(LOW, str(low)).replace(HIGH, str(high)), values
-
-
-def _joins(conditions: Sequence[Condition]) -> str:
-    """The tables that `conditions` need beside the full-text index. Facts of a message come from the index that
-    holds them, so that its text need not be read past."""
-    sql = f" CROSS JOIN sessions s ON s.id = f.rowid >> {SHIFT}" if conditions else ""
-    if any(condition.reads for condition in conditions):
-        sql += (
-            " CROSS JOIN messages m INDEXED BY messages_facts"
-            f" ON m.session_id = f.rowid >> {SHIFT} AND m.seq = f.rowid & {SEQ}"
-        )
-    return sql
-
-
-def _ranked(connection: sqlite3.Connection, plan: Plan, wanted: int) -> list[Candidate]:
-    """The best candidates that fulfil everything, enough of them for `wanted` sessions if there are so many."""
-    where, values = _where(plan.facts)
-    sql = (
-        f"SELECT f.rowid, -bm25(messages_fts, {_WEIGHTS}) AS score FROM messages_fts f{_joins(plan.facts)}"
-        f" WHERE messages_fts MATCH ?{where} ORDER BY score DESC, f.rowid LIMIT ? OFFSET ?"
-    )
-    passed: list[Candidate] = []
-    sessions: set[int] = set()
-    size, start = max(_FIRST_CANDIDATES, 20 * wanted), 0
-    while True:
-        candidates = connection.execute(sql, (plan.match, *values, size, start)).fetchall()
-        for chunk in _checked(connection, plan, candidates):
-            passed += chunk
-            sessions.update(number >> SHIFT for number, _ in chunk)
-            if plan.checks and len(sessions) >= wanted:
-                return passed
-        if len(candidates) < size or len(sessions) >= wanted:
-            return passed
-        start += size
-        size *= 8
-
-
-def _checked(connection: sqlite3.Connection, plan: Plan, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
-    """`candidates` in portions, without those that fail the checks for which messages have to be read."""
-    if not plan.checks:
-        yield candidates
-        return
-    start, size = 0, _CHECKED_TOGETHER
-    while chunk := candidates[start : start + size]:
-        start, size = start + size, min(2 * size, _MOST_CHECKED_TOGETHER)
-        where, values = _where(plan.checks, min(chunk)[0], max(chunk)[0])
-        places = ", ".join("?" * len(chunk))
-        sql = f"SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.id IN ({places}){where}"
-        good = {number for (number,) in connection.execute(sql, (*(number for number, _ in chunk), *values))}
-        yield [candidate for candidate in chunk if candidate[0] in good]
-
-
-def _newest(connection: sqlite3.Connection, plan: Plan, wanted: int, per_session: int) -> list[Candidate]:
-    """For a query of filters only: the latest messages that fulfil them, session by session, newest session first."""
-    of_session = [condition for condition in plan.facts if condition.reads == 0]
-    of_message = [condition for condition in (*plan.facts, *plan.checks) if condition.reads]
-    where, values = _where(of_session)
-    listing = f"SELECT s.id FROM sessions s WHERE 1{where} ORDER BY s.sorted_at DESC, s.id DESC"
-    sessions = connection.execute(listing, values)
+def _best(question: Question, wanted: int) -> list[Group]:
+    """The sessions with the best hits, at least `wanted` if there are so many."""
+    titles, named = candidates.titles(question), candidates.named(question)
+    if question.plan.titles_only:
+        return groups.arranged(question.connection, [], titles, named, wanted)
     found: list[Candidate] = []
-    count = 0
-    for (session,) in sessions:
-        if count >= wanted:
-            break
-        where, values = _where(of_message, session << SHIFT, session << SHIFT | SEQ)
-        sql = (
-            "SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.session_id = ?"
-            f"{where} ORDER BY m.kind IS NOT NULL, m.seq DESC LIMIT ?"
-        )
-        numbers = connection.execute(sql, (session, *values, per_session)).fetchall()
-        found += [(number, 0.0) for (number,) in numbers]
-        count += bool(numbers)
-    return found
+    sessions: set[int] = set()
+    enough = wanted + 1
+    for portion in candidates.ranked(question, wanted):
+        found += portion
+        sessions.update(number >> SHIFT for number, _ in portion)
+        if len(sessions) >= enough:
+            arranged = groups.arranged(question.connection, found, titles, named, wanted)
+            if len(arranged) >= wanted:
+                return arranged
+            enough = 2 * len(sessions)
+    return groups.arranged(question.connection, found, titles, named, wanted)
 
 
-def _titles(connection: sqlite3.Connection, plan: Plan) -> dict[int, float]:
-    """Sessions whose title matches, each with its score."""
-    if plan.title is None:
-        return {}
-    where, values = _where(plan.title_checks)
-    sql = (
-        "SELECT f.rowid, -bm25(sessions_fts) AS score FROM sessions_fts f CROSS JOIN sessions s ON s.id = f.rowid"
-        f" WHERE sessions_fts MATCH ?{where} ORDER BY score DESC LIMIT {_FIRST_CANDIDATES}"
-    )
-    return {number: score * _TITLE_WEIGHT for number, score in connection.execute(sql, (plan.title, *values))}
+def _by_time(question: Question, wanted: int, per_session: int, *, oldest: bool) -> list[Group]:
+    """Sessions with hits in the order of time."""
+    titles = {*candidates.titles(question), *candidates.named(question)}
+    if question.plan.titles_only:
+        found = groups.arranged(question.connection, [], dict.fromkeys(titles, 1.0), [], wanted)
+        return found[::-1] if oldest else found
+    listed: list[Candidate] = []
+    enough, sessions = wanted, set[int]()
+    for session, numbers in candidates.by_time(question, oldest=oldest):
+        taken = list(islice(numbers, per_session))
+        listed += [(number, 0.0) for number in taken]
+        if taken:
+            sessions.add(session)
+        if len(sessions) >= enough:
+            arranged = groups.in_order(question.connection, listed, wanted)
+            if len(arranged) >= wanted:
+                return _with_titles(question, arranged, titles, oldest)
+            enough = 2 * len(sessions)
+    return _with_titles(question, groups.in_order(question.connection, listed, wanted), titles, oldest)
 
 
-class _Group:
-    """A session with its hits."""
-
-    def __init__(self, session: int) -> None:
-        self.session = session
-        self.messages: list[Candidate] = []
-        self.score = 0.0
-
-
-def _grouped(
-    connection: sqlite3.Connection, found: list[Candidate], titles: dict[int, float], *, keep_order: bool
-) -> list[_Group]:
-    """Candidates by session, the best session first: by its best message or its title, recent ones slightly up."""
-    groups: dict[int, _Group] = {}
-    for number, score in found:
-        group = groups.setdefault(number >> SHIFT, _Group(number >> SHIFT))
-        group.messages.append((number, score))
-        group.score = max(group.score, score)
-    for session, score in titles.items():
-        group = groups.setdefault(session, _Group(session))
-        group.score = max(group.score, score)
-    keys, days = _facts(connection, list(groups))
-    if keep_order:
-        return _once(connection, list(groups.values()), keys)
-    newest = _day(connection.execute("SELECT max(sorted_at) FROM sessions").fetchone()[0])
-    for group in groups.values():
-        age = max(0, newest - days[group.session])
-        group.score *= 1 + _RECENT * 0.5 ** (age / _HALF_LIFE)
-    best = sorted(groups.values(), key=lambda group: (-group.score, -days[group.session], -group.session))
-    return _once(connection, best, keys)
+def _with_titles(question: Question, found: list[Group], titles: set[int], oldest: bool) -> list[Group]:
+    """The groups with those sessions put in whose title alone matches, in the order of time."""
+    missing = titles - {group.session for group in found}
+    if not missing:
+        return found
+    rows = question.connection.execute("SELECT id FROM sessions ORDER BY sorted_at, id").fetchall()
+    place = {session: number for number, (session,) in enumerate(rows)}
+    whole = [*found, *(Group(session) for session in missing)]
+    return sorted(whole, key=lambda group: place[group.session] if oldest else -place[group.session])
 
 
-def _once(connection: sqlite3.Connection, groups: list[_Group], keys: dict[int, str]) -> list[_Group]:
-    """Two heads of one session have messages in common: those are shown with the better head only."""
-    if len(set(keys.values())) == len(keys):
-        return groups
-    seen: dict[str, set[int]] = {}
-    kept = []
-    for group in groups:
-        first = keys[group.session] not in seen
-        shown = seen.setdefault(keys[group.session], set())
-        messages = []
-        for number, score in group.messages:
-            (digest,) = connection.execute("SELECT digest FROM messages WHERE id = ?", (number,)).fetchone()
-            if digest not in shown:
-                messages.append((number, score))
-                shown.add(digest)
-        if messages or first:
-            group.messages = messages
-            kept.append(group)
-    return kept
-
-
-def _facts(connection: sqlite3.Connection, sessions: list[int]) -> tuple[dict[int, str], dict[int, int]]:
-    """The keys and the days of sessions."""
-    keys: dict[int, str] = {}
-    days: dict[int, int] = {}
-    for start in range(0, len(sessions), 500):
-        chunk = sessions[start : start + 500]
-        sql = f"SELECT id, key, sorted_at FROM sessions WHERE id IN ({', '.join('?' * len(chunk))})"
-        for number, key, time in connection.execute(sql, chunk):
-            keys[number], days[number] = key, _day(time)
-    return keys, days
-
-
-def _day(time: str | None) -> int:
-    """About which day a time is in: good enough for how recent something is."""
-    year, month, day = (time or "")[:4], (time or "")[5:7], (time or "")[8:10]
-    return int(year) * 365 + int(month) * 30 + int(day) if (year + month + day).isdecimal() else 0
-
-
-def _hits(connection: sqlite3.Connection, plan: Plan, order: list[tuple[_Group, Candidate | None]]) -> list[Hit]:
+def _hits(question: Question, order: list[tuple[Group, Candidate | None]], context: int) -> list[Hit]:
     """The data of hits; those of one session stand together."""
-    highlighter = Highlighter(plan.marks)
+    connection, highlighter = question.connection, Highlighter(question.plan.marks)
     hits: list[Hit] = []
-    current: _Group | None = None
+    current: Group | None = None
     session: Hit = {}
     matches: int | None = None
     for group, candidate in order:
         if group is not current:
             current, session = group, hit.session(connection, group.session, highlighter)
-            matches = _count(connection, plan, group.session) if candidate else 0
+            matches = candidates.count_in(question, group.session) if candidate else 0
         if candidate is None:
-            hits.append(hit.of_title(session, group.score))
+            found = hit.of_title(session, group.score, "id" if group.named else "title")
         else:
-            hits.append(hit.of_message(connection, session, *candidate, highlighter, matches))
+            spots = [spots[candidate[0]] for spots in question.matcher.spots if candidate[0] in spots]
+            found = hit.of_message(connection, session, *candidate, highlighter, spots, question.plan.columns)
+            found["matches"] = matches
+            found["also_in"] = sorted(group.also.get(candidate[0], ()))
+            if context:
+                found |= hit.around(connection, candidate[0], context)
+        hits.append(found)
     return hits
-
-
-def _count(connection: sqlite3.Connection, plan: Plan, session: int) -> int | None:
-    """How many messages of a session match; None when they would have to be read for that."""
-    if plan.match is None or plan.checks:
-        return None
-    where, values = _where(plan.facts)
-    sql = (
-        f"SELECT count(*) FROM messages_fts f{_joins(plan.facts)}"
-        f" WHERE messages_fts MATCH ? AND f.rowid BETWEEN ? AND ?{where}"
-    )
-    span = (session << SHIFT, session << SHIFT | SEQ)
-    return int(connection.execute(sql, (plan.match, *span, *values)).fetchone()[0])

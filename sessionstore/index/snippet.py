@@ -9,17 +9,31 @@ from sessionstore.index.terms import fold
 
 BEFORE, LENGTH = 60, 240
 """Characters shown before the first match, and altogether."""
+SHORT = 300
+"""Characters shown of a message beside the one that was found."""
+_LONGEST_SPOT = 200
 _FOLDED_MOST = 100_000
 _SPACE = re.compile(r"\s+")
 
 Marks = list[list[int]]
 
 
+def plain(text: str) -> str:
+    """`text` on one line."""
+    return _SPACE.sub(" ", text).strip()
+
+
 class Highlighter:
     """Finds the terms of one query in texts."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        self.given = tuple(patterns)
         self.patterns = [re.compile(pattern, re.IGNORECASE) for pattern in dict.fromkeys(patterns)]
+
+    def also(self, pieces: Sequence[str]) -> Highlighter:
+        """One that finds these pieces of text as well."""
+        words = (fold(piece[:_LONGEST_SPOT]).split() for piece in pieces)
+        return Highlighter([*self.given, *(r"\s+".join(map(re.escape, found)) for found in words if found)])
 
     def best(self, texts: Sequence[str | None]) -> tuple[int, int]:
         """Which of `texts` shows most of the terms (the first of equals), and where the first one stands in it."""
@@ -42,7 +56,7 @@ class Highlighter:
             begin = space.end()
         if end < len(text) and (cut := max(text.rfind(" ", place, end), text.rfind("\n", place, end))) > place:
             end = cut
-        piece = _SPACE.sub(" ", text[begin:end]).strip()
+        piece = plain(text[begin:end])
         shown = f"{'…' if begin else ''}{piece}{'…' if end < len(text) else ''}"
         return shown, self.marks(shown)
 

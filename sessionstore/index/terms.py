@@ -3,6 +3,7 @@
 The full-text index knows words only, runs of letters and digits: `foo_bar` is two, so its parts are found by
 themselves and the whole as a phrase. What is typed with punctuation (`foo_bar`, `foo.bar(`, `c++`, `--no-verify`)
 is looked up as the phrase of its words and then compared letter by letter with the text found: it matches literally.
+Digests and UUIDs are known by their beginnings: six or more hexadecimal digits stand for every word that begins so.
 """
 
 from __future__ import annotations
@@ -14,18 +15,28 @@ from typing import NamedTuple
 from sessionstore.index import unspaced
 
 _WORD = re.compile(r"[^\W_]+")
+_HEX = re.compile(r"[0-9a-f]{6,63}|[0-9A-F]{6,63}")
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|[0-9a-f]{4}-(?:[0-9a-f]{1,4}|"
+                   r"[0-9a-f]{4}-[0-9a-f]{1,11})))", re.IGNORECASE)  # fmt: skip
+_SELECTIVE = 3
+_ACCENTS = dict(zip("αεηιουωе", "άέήίόύώё", strict=True))
 _SENTENCE_END = ".,;:!?"
 
 
 class Term(NamedTuple):
     """A word or phrase. `match` is its FTS5 expression, None when it has no word in it; `like` the LIKE pattern that
     the text must fit besides, None when the words alone decide; `within` the pattern that decides in which part of a
-    message it stands, where the index cannot tell; `mark` a regular expression for where it stands (see `fold`)."""
+    message it stands, where the index cannot tell; `mark` a regular expression for where it stands (see `fold`).
+    `typed` is the word itself; `plain` says that it is one whole word and nothing else; `loose` is an expression that
+    also holds where the text begins and ends inside words, None when there is none such."""
 
     match: str | None
     like: str | None
     within: str | None
     mark: str
+    typed: str = ""
+    plain: bool = False
+    loose: str | None = None
 
 
 def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
@@ -33,17 +44,40 @@ def term(typed: str, *, quoted: bool, prefix: bool = False) -> Term:
     text = unicodedata.normalize("NFC", typed)
     if not quoted and not prefix and len(text) > 1 and text[-1] in _SENTENCE_END and text[-2].isalnum():
         text = text[:-1]
+    if not quoted and (_HEX.fullmatch(text) or _UUID.fullmatch(text)):
+        prefix = True
     runs, pieces = unspaced.runs(text)
     parts = [f'{{cjk}} : "{" ".join(unspaced.tokens(run))}"' for run in runs]
     for number, piece in enumerate(pieces, 1):
         if _WORD.search(piece):
             star = "*" if prefix and number == len(pieces) else ""
-            parts.append(f'"{_quoted(piece)}"{star}')
-    literal = _is_literal(text) or (len(parts) > 1)
+            parts.append(_accented(piece) if not star and piece.isalnum() else f'"{_quoted(piece)}"{star}')
+    literal = _is_literal(text) or len(parts) != 1
     like = _like(text)
+    plain = not (quoted or prefix or literal or runs) and len(_WORD.findall(text)) == 1
+    mark = _mark(text, literal, prefix)
+    loose = _loose(text) if literal and not runs else None
     return Term(
-        " AND ".join(parts) or None, like if literal else None, like if runs else None, _mark(text, literal, prefix)
+        " AND ".join(parts) or None, like if literal else None, like if runs else None, mark, text, plain, loose
     )
+
+
+def _accented(word: str) -> str:
+    """The FTS5 expression for a word. SQLite takes the accents off Latin letters only, so a Greek or Russian word is
+    asked for without them and with one in every place."""
+    if word.isascii() or not _ACCENTS.keys() & set(fold(word)):
+        return f'"{_quoted(word)}"'
+    bare = "".join(unicodedata.normalize("NFD", c)[0] if c in _ACCENTS.values() else c for c in word.lower())
+    places = [i for i, c in enumerate(bare) if c in _ACCENTS]
+    forms = [word, bare, *(bare[:i] + _ACCENTS[bare[i]] + bare[i + 1 :] for i in places)]
+    quoted = [f'"{form}"' for form in dict.fromkeys(forms)]
+    return f"({' OR '.join(quoted)})"
+
+
+def _loose(text: str) -> str | None:
+    words = _WORD.findall(text)
+    inner = words[1:] if text[0].isalnum() else words
+    return f'"{" ".join(inner)}"*' if len(words) > 1 and len("".join(inner)) >= _SELECTIVE else None
 
 
 def _quoted(text: str) -> str:

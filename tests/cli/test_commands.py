@@ -16,7 +16,7 @@ from tests.cli.running import ROOT, Program, ok
 DOCUMENTED = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = ("pydantic", "sqlite_utils", "zstandard", "sqlite3", "importlib.metadata")
 PLANNED = {"init", "sources", "migrate", "batches", "rollback", "original", "search", "list", "show", "log", "export"}
-PLANNED |= {"restore", "stats", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
+PLANNED |= {"restore", "stats", "sql", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
 PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse"}
 
 
@@ -68,7 +68,20 @@ def test_the_summary_in_the_table_is_the_first_line_of_the_help(name: str) -> No
     assert COMMANDS[name][1] == (ALL[name].help or "").splitlines()[0]
 
 
-READING = {"sources", "migrate", "batches", "rollback", "search", "list", "show", "log", "stats", "verify", "doctor"}
+READING = {
+    "sql",
+    "sources",
+    "migrate",
+    "batches",
+    "rollback",
+    "search",
+    "list",
+    "show",
+    "log",
+    "stats",
+    "verify",
+    "doctor",
+}
 
 
 @pytest.mark.parametrize(

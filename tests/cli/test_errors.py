@@ -63,11 +63,8 @@ MISTAKES = {
     "bad date": (("list", "--before", "soon"), "'soon' is not a date"),
     "empty query": (("search", ""), "there is nothing to look for in the search, at character 1"),
     "blank query": (("search", "  "), "there is nothing to look for"),
-    "open quotation mark": (("search", 'one "two'), "a quotation mark is not closed in the search, at character 5"),
-    "open bracket": (("search", "(one two"), "a bracket is not closed in the search, at character 1"),
-    "nothing after OR": (("search", "one OR"), "in the search, at character 6"),
-    "unknown has": (("search", "has:wings"), "has: is one of tool, error, image, reasoning, code"),
-    "bad date in query": (("search", "x before:soon"), "at character 3"),
+    "statement that writes": (("sql", "DELETE FROM sessions"), "SQL: not authorized"),
+    "statement that is none": (("sql", "SELEKT 1"), 'SQL: near "SELEKT": syntax error'),
 }
 
 
@@ -78,6 +75,32 @@ def test_without_a_store_nothing_is_made_and_the_way_to_one_is_said(
     says(program(*arguments), 2, f"no store at {program.store}; make one with `sessionstore init`")
     assert program.store is not None
     assert not program.store.exists()
+
+
+QUERIES = {
+    'one "two': ("a quotation mark is not closed in the search, at character 5", "    ^"),
+    "(one two": ("a bracket is not closed in the search, at character 1", "^"),
+    "one OR": ("in the search, at character 6", "     ^"),
+    "has:wings": ("has: is one of tool, error, image, reasoning, code", "^"),
+    "x before:soon": ("at character 3", "  ^"),
+    "x after:2026..2027": ("after: takes one date; on: takes a range in the search, at character 3", "  ^"),
+    "天気 /(a/": (
+        "the pattern is not one: missing ), unterminated subpattern in the search, at character 5",
+        "      ^",
+    ),
+    "x /a/q": ("a pattern has the flags i, s and m, not q in the search, at character 6", "     ^"),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_mistake_in_a_search_is_pointed_at(shared: Program, query: str) -> None:
+    words, caret = QUERIES[query]
+    result = shared("search", query)
+    assert (result.code, result.raw) == (2, b"")
+    said, shown, pointer = result.err.splitlines()
+    assert said.startswith("sessionstore: ")
+    assert said.endswith(words) or words in said
+    assert (shown, pointer) == (f"  {query}", f"  {caret}")
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -23,6 +23,7 @@ SHAPES = {
     "migrate": ("migrate", LEGACY, "--dry-run"),
     "batches": ("batches",),
     "search": ("search", "error"),
+    "sql": ("sql", "SELECT key, title, bytes FROM sessions"),
     "list": ("list",),
     "show": ("show", "4f0c1d2e-1111-4a4a-9b9b-000000000001"),
     "log": ("log", "@last"),
@@ -124,6 +125,27 @@ def test_batches_are_listed_newest_first_with_their_state(imported: Program, tmp
     undone = held("rollback", ok(imported("rollback", "@last", "--json")))
     assert (undone["batch"], undone["removed"], undone["restored"], undone["returned"]) == (second, 6, 0, 0)
     assert [entry["state"] for entry in ok(imported("batches", "--json")).json] == ["rolled-back", "done"]
+
+
+def test_hits_with_their_surroundings_have_the_documented_keys(imported: Program) -> None:
+    hits = held("search", ok(imported("search", "role:tool error", "-C", "2", "--json")))
+    assert all(len(hit["before"]) <= 2 and len(hit["after"]) <= 2 for hit in hits)
+    assert any(hit["before"] for hit in hits)
+    for hit in hits:
+        shown = ok(imported("show", hit["link"], "-C", "20", "--json")).json["messages"]
+        ids = [message["id"] for message in shown]
+        assert [message["message"] for message in hit["before"]] == [
+            name for name in ids[: ids.index(hit["message"])] if name in {m["message"] for m in hit["before"]}
+        ]
+
+
+def test_counts_are_those_of_the_hits(shared: Program) -> None:
+    hits = ok(shared("search", "error", "--json", "--limit", 1000)).json
+    told = ok(shared("search", "error", "--count", "--json")).json
+    assert told.keys() == {"messages", "sessions"}
+    assert told["sessions"] >= len({hit["key"] for hit in hits})
+    assert told["messages"] >= len([hit for hit in hits if hit["message"]])
+    assert ok(shared("search", "nothinglikethis", "--count")).out == "0 messages in 0 sessions\n"
 
 
 def test_hits_name_session_message_and_spot(shared: Program) -> None:

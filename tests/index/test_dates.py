@@ -65,3 +65,23 @@ def test_anything_typed_is_a_date_or_refused(typed: str) -> None:
     except ValueError:
         return
     assert first <= last
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("2026-01..2026-03", ("2026-01-01T00:00:00", "2026-04-01T00:00:00")),
+        ("2026-01-05..2026-01-05", ("2026-01-05T00:00:00", "2026-01-06T00:00:00")),
+        ("2025..", ("2025-01-01T00:00:00", "9999-12-31T23:59:59")),
+        ("..2025", ("0000", "2026-01-01T00:00:00")),
+        ("7d..yesterday", ("2026-03-08T12:00:00", "2026-03-15T00:00:00")),
+    ],
+)
+def test_a_range_lasts_from_the_beginning_of_one_to_the_end_of_the_other(typed: str, expected: tuple[str, str]) -> None:
+    assert span(typed, datetime(2026, 3, 15, 12, tzinfo=UTC)) == expected
+
+
+@pytest.mark.parametrize("typed", ["..", "2026..2025", "2026..soon", "1..2..3"])
+def test_a_range_that_makes_no_sense_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError):
+        span(typed, datetime(2026, 3, 15, 12, tzinfo=UTC))

@@ -58,7 +58,7 @@ def test_nested_lists_of_a_tool_output_are_kept() -> None:
 
 def test_strings_of_an_unknown_record_are_kept() -> None:
     message = {"id": "a", "role": "system", "kind": "meta", "parts": [{"type": "record", "record": {"why": ["odd"]}}]}
-    assert row(message)["tool_output"] == "odd"
+    assert row(message)["context"] == "odd"
 
 
 def test_strings_of_an_unknown_part_are_kept_as_text() -> None:
@@ -78,8 +78,93 @@ def test_strings_of_an_unknown_part_are_kept_as_text() -> None:
 )
 def test_what_nobody_can_read_is_left_out(part: dict[str, Any]) -> None:
     found = row({"id": "a", "role": "assistant", "parts": [part]})
-    kept = "".join(found[name] or "" for name in ("text", "reasoning", "tool_input", "tool_output"))
+    kept = "".join(found[name] or "" for name in ("text", "reasoning", "tool_input", "tool_output", "context"))
     assert kept in ("", "400000")
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        (
+            {"type": "blob", "modality": "image", "mime_type": "image/png", "data": "Zm9v", "name": "tidechart.png"},
+            "tidechart.png",
+        ),
+        ({"type": "file", "file_id": "file-77", "filename": "budget.xlsx"}, "budget.xlsx"),
+        ({"type": "uri", "uri": "https://example.org/plan.pdf"}, "https://example.org/plan.pdf"),
+        ({"type": "text", "content": "see", "citations": [{"title": "Kelp atlas"}]}, "Kelp atlas"),
+        (
+            {"type": "tool_call", "id": "c", "name": "store", "arguments": {"object": "kelp", "signature": "f(a, b)"}},
+            "f(a, b)",
+        ),
+        ({"type": "tool_call_response", "id": "c", "response": "ok", "title": "Listing"}, "Listing"),
+    ],
+)
+def test_names_of_attachments_and_members_of_parts_are_kept(part: dict[str, Any], word: str) -> None:
+    found = row({"id": "a", "role": "assistant", "parts": [part]})
+    assert word in "\n".join(found[name] or "" for name in ("text", "tool_input", "tool_output")).split("\n")
+
+
+def test_names_of_attachments_beside_the_parts_are_kept() -> None:
+    assert row(said("look", x={"attachments": [{"name": "chart.png", "size": 5}]}))["text"] == "look\nchart.png\n5"
+
+
+@pytest.mark.parametrize("kind", ["meta", "context"])
+def test_what_a_program_put_in_by_itself_is_kept_apart(kind: str) -> None:
+    found = row(said("instructions", kind=kind))
+    assert (found["text"], found["context"]) == (None, "instructions")
+
+
+def test_reminders_inside_a_text_or_a_tool_output_are_kept_apart() -> None:
+    found = row(answered("c", "total 0\n<system-reminder>be nice</system-reminder>"))
+    assert (found["tool_output"], found["context"]) == ("total 0", "<system-reminder>be nice</system-reminder>")
+    found = row(said("hello <system-reminder>never closed"))
+    assert (found["text"], found["context"]) == ("hello ", "<system-reminder>never closed")
+
+
+def test_an_instruction_file_in_a_person_s_mouth_is_kept_apart() -> None:
+    found = row(said("# AGENTS.md instructions for /src\n\nuse tabs"))
+    assert found["text"] is None
+    assert found["context"].endswith("use tabs")
+
+
+def test_what_is_nested_very_deeply_is_not_lost() -> None:
+    deep: Any = "needle"
+    for _ in range(300):
+        deep = [deep]
+    assert "needle" in row(answered("c", deep))["tool_output"]
+
+
+def test_messages_that_say_the_same_have_the_same_digest_of_it() -> None:
+    one, other = row(said("hello", time="2026-01-01T00:00:00Z"), 3), row(said("hello", id="x"), 7)
+    assert one["same"] == other["same"] != row(said("hullo"))["same"]
+    assert one["digest"] != other["digest"]
+
+
+PATCH = "*** Begin Patch\n*** Update File: src/a.py\n@@\n*** Add File: b.txt\n+x\n*** Delete File: old/c\n*** End Patch"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "files"),
+    [
+        ("Read", {"file_path": "/src/a.py"}, (("/src/a.py", "read"),)),
+        ("Edit", {"file_path": "/src/a.py", "old_string": "x"}, (("/src/a.py", "edit"),)),
+        ("Write", {"file_path": "a.md", "content": "x"}, (("a.md", "write"),)),
+        ("Grep", {"path": "src", "pattern": "x"}, (("src", "search"),)),
+        ("str_replace_editor", {"command": "view", "path": "a"}, (("a", "read"),)),
+        ("read_many_files", {"paths": ["a", "b", 5]}, (("a", "read"), ("b", "read"))),
+        ("ReadFile", '{"path": "src/x.py"}', (("src/x.py", "read"),)),
+        ("apply_patch", {"input": PATCH}, (("src/a.py", "edit"), ("b.txt", "write"), ("old/c", "delete"))),
+        ("shell", {"command": ["apply_patch", PATCH]}, (("src/a.py", "edit"), ("b.txt", "write"), ("old/c", "delete"))),
+        ("apply_patch", PATCH, (("src/a.py", "edit"), ("b.txt", "write"), ("old/c", "delete"))),
+        ("mystery", {"path": "x"}, (("x", ""),)),
+        ("Bash", {"command": "ls"}, ()),
+        ("Read", {"file_path": "two\nlines"}, ()),
+        ("Read", {"file_path": {"deep": 1}}, ()),
+        ("Read", [1], ()),
+    ],
+)
+def test_the_files_a_call_touches_are_named(tool: str, arguments: Any, files: Any) -> None:
+    assert row(called("c", tool, arguments))["links"][2] == files
 
 
 def test_base64_inside_a_text_is_left_out_and_the_text_around_it_kept() -> None:
@@ -123,8 +208,8 @@ def test_a_local_time_orders_a_message_without_passing_for_utc() -> None:
 
 
 def test_calls_and_results_are_linked_by_the_id_of_the_call() -> None:
-    assert row(called("c7", "Read", {}))["links"] == ((("c7", "Read"),), ())
-    assert row(answered("c7", "no", failed=True))["links"] == ((), (("c7", 1),))
+    assert row(called("c7", "Read", {}))["links"] == ((("c7", "Read"),), (), ())
+    assert row(answered("c7", "no", failed=True))["links"] == ((), (("c7", 1),), ())
 
 
 @pytest.mark.parametrize(
@@ -145,7 +230,7 @@ def test_a_message_of_any_shape_gives_a_row(message: Any) -> None:
     assert found["seq"] == 3
     assert isinstance(found["message_id"], str)
     if "found" in repr(message):
-        assert "found" in (found["text"] or found["tool_output"])
+        assert "found" in (found["text"] or found["context"])
 
 
 json_values = st.recursive(

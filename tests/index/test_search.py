@@ -335,6 +335,7 @@ def test_a_hit_names_everything_that_is_needed_to_open_it(store: Store) -> None:
         "source": "codex",
         "project": "shop",
         "branch": "main",
+        "models": ["gpt-5"],
         "session_time": "2026-01-01T00:00:00Z",
         "message": "native-7",
         "seq": 1,
@@ -347,6 +348,7 @@ def test_a_hit_names_everything_that_is_needed_to_open_it(store: Store) -> None:
         "marks": [[4, 10]],
         "link": "codex:one#native-7",
         "matches": 1,
+        "also_in": [],
     }
     assert hit["score"] > 0
 

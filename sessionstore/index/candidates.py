@@ -1,0 +1,209 @@
+"""Which messages fulfil a query: ranked, or session by session in the order of time.
+
+Candidates come from the full-text index and the narrow index `messages_facts` alone; text is read only of those that
+have to be compared letter by letter, in portions, and only until enough have passed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sessionstore.index.pattern import Matcher
+from sessionstore.index.plan import HIGH, LOW, Condition, Plan
+from sessionstore.index.schema import SEQ, SHIFT
+
+WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
+"""For text, reasoning, tool input, tool output, context, and the column of unspaced scripts (which has all of them)."""
+_TITLE_WEIGHT = 1.5
+_FIRST = 500
+_CLOSE = 200
+_CHECKED_TOGETHER, _MOST_CHECKED_TOGETHER = 100, 5000
+
+Candidate = tuple[int, float]
+"""(message's row number, score; higher is better)"""
+
+
+class Question(NamedTuple):
+    """What is asked, and of what."""
+
+    connection: sqlite3.Connection
+    plan: Plan
+    matcher: Matcher
+
+
+def where(conditions: Sequence[Condition], low: int = 0, high: int = 0) -> tuple[str, list[object]]:
+    """SQL to go on a WHERE with, and its values, for messages numbered from `low` to `high`."""
+    sql = "".join(f" AND {condition.sql}" for condition in conditions)
+    values = [value for condition in conditions for value in condition.values]
+    return sql.replace(LOW, str(low)).replace(HIGH, str(high)), values
+
+
+def joins(conditions: Sequence[Condition]) -> str:
+    """The tables that `conditions` need beside the full-text index. Facts of a message come from the index that
+    holds them, so that its text need not be read past."""
+    sql = f" CROSS JOIN sessions s ON s.id = f.rowid >> {SHIFT}" if conditions else ""
+    if any(condition.reads for condition in conditions):
+        sql += (
+            " CROSS JOIN messages m INDEXED BY messages_facts"
+            f" ON m.session_id = f.rowid >> {SHIFT} AND m.seq = f.rowid & {SEQ}"
+        )
+    return sql
+
+
+def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
+    """Candidates that fulfil everything, the best first, in portions; words near each other count more."""
+    plan = question.plan
+    near = dict(_by_score(question, plan.close, _CLOSE, 0)) if plan.close else {}
+    size, start = max(_FIRST, 20 * wanted), 0
+    first = near
+    while True:
+        found = _by_score(question, plan.match, size, start)
+        portion = {**first, **{number: near.get(number, score) for number, score in found}}
+        if start:
+            portion = {number: score for number, score in portion.items() if number not in near}
+        first = {}
+        yield from checked(question, sorted(portion.items(), key=lambda item: (-item[1], item[0])))
+        if len(found) < size:
+            return
+        start += size
+        size *= 8
+
+
+def _by_score(question: Question, match: str | None, limit: int, offset: int) -> list[Candidate]:
+    plan = question.plan
+    more, values = where(plan.facts)
+    sql = (
+        f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}) AS score FROM messages_fts f{joins(plan.facts)}"
+        f" WHERE messages_fts MATCH ?{more} ORDER BY score DESC, f.rowid LIMIT ? OFFSET ?"
+    )
+    return question.connection.execute(sql, (match, *values, limit, offset)).fetchall()
+
+
+def checked(question: Question, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
+    """`candidates` in portions, without those that fail the checks for which messages have to be read."""
+    checks = question.plan.checks
+    if not checks:
+        yield candidates
+        return
+    start, size = 0, _CHECKED_TOGETHER
+    while chunk := candidates[start : start + size]:
+        start, size = start + size, min(2 * size, _MOST_CHECKED_TOGETHER)
+        question.matcher.look(number for number, _ in chunk)
+        more, values = where(checks, min(chunk)[0], max(chunk)[0])
+        places = ", ".join("?" * len(chunk))
+        sql = f"SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.id IN ({places}){more}"
+        numbers = (number for number, _ in chunk)
+        good = {number for (number,) in question.connection.execute(sql, (*numbers, *values))}
+        yield [candidate for candidate in chunk if candidate[0] in good]
+
+
+def by_time(question: Question, *, oldest: bool) -> Iterator[tuple[int, Iterator[int]]]:
+    """Sessions, the latest first (or the `oldest`), each with its messages that fulfil everything, in the same
+    order. Only what is taken of them is worked out."""
+    order = "s.sorted_at, s.id" if oldest else "s.sorted_at DESC, s.id DESC"
+    plan = question.plan
+    if plan.match is None:
+        more, values = where([condition for condition in plan.facts if condition.reads == 0])
+        sql = f"SELECT s.id FROM sessions s WHERE 1{more} ORDER BY {order}"
+        for (session,) in question.connection.execute(sql, values).fetchall():
+            yield session, _of_session(question, session, oldest)
+        return
+    more, values = where(plan.facts)
+    sql = f"SELECT f.rowid FROM messages_fts f{joins(plan.facts)} WHERE messages_fts MATCH ?{more}"
+    sessions: dict[int, list[int]] = {}
+    for (number,) in question.connection.execute(sql, (plan.match, *values)):
+        sessions.setdefault(number >> SHIFT, []).append(number)
+    for (session,) in question.connection.execute(f"SELECT s.id FROM sessions s ORDER BY {order}").fetchall():
+        if session in sessions:
+            numbers = sorted(sessions[session], reverse=not oldest)
+            portions = checked(question, [(number, 0.0) for number in numbers])
+            yield session, (number for portion in portions for number, _ in portion)
+
+
+def _of_session(question: Question, session: int, oldest: bool) -> Iterator[int]:
+    """The messages of a session that fulfil all conditions, ordinary turns first."""
+    connection, plan = question.connection, question.plan
+    low, high = session << SHIFT, session << SHIFT | SEQ
+    if plan.patterns:
+        question.matcher.look(number for (number,) in _numbers(question, plan.facts, session))
+    more, values = where([c for c in (*plan.facts, *plan.checks) if c.reads], low, high)
+    order = "m.seq" if oldest else "m.seq DESC"
+    sql = (
+        "SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.session_id = ?"
+        f"{more} ORDER BY m.kind IS NOT NULL, {order}"
+    )
+    for (number,) in connection.execute(sql, (session, *values)):
+        yield number
+
+
+def _numbers(question: Question, conditions: Sequence[Condition], session: int) -> sqlite3.Cursor:
+    more, values = where([condition for condition in conditions if condition.reads])
+    sql = f"SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.session_id = ?{more}"
+    return question.connection.execute(sql, (session, *values))
+
+
+def titles(question: Question) -> dict[int, float]:
+    """Sessions whose title matches, each with its score."""
+    plan = question.plan
+    if not plan.titles:
+        return {}
+    if plan.patterns:
+        question.matcher.look_at_titles()
+    more, values = where(plan.title_checks)
+    if plan.title is None:
+        sql = (
+            f"SELECT s.id, 1.0 FROM sessions s WHERE s.title IS NOT NULL{more} ORDER BY s.sorted_at DESC LIMIT {_FIRST}"
+        )
+    else:
+        sql = (
+            "SELECT f.rowid, -bm25(sessions_fts) AS score FROM sessions_fts f CROSS JOIN sessions s ON s.id = f.rowid"
+            f" WHERE sessions_fts MATCH ?{more} ORDER BY score DESC LIMIT {_FIRST}"
+        )
+        values = [plan.title, *values]
+    return {number: score * _TITLE_WEIGHT for number, score in question.connection.execute(sql, values)}
+
+
+def named(question: Question) -> list[int]:
+    """Sessions that the query means by id: a key, a native id, the beginning of one, or another id they had."""
+    name = question.plan.name
+    if name is None:
+        return []
+    end = name + "\U0010ffff"
+    sql = (
+        "SELECT id FROM sessions WHERE key BETWEEN ?1 AND ?2"
+        " UNION SELECT id FROM sessions WHERE native_id BETWEEN ?1 AND ?2"
+        " UNION SELECT session_id FROM aliases WHERE alias = ?1 LIMIT 20"
+    )
+    return [number for (number,) in question.connection.execute(sql, (name, end))]
+
+
+def counts(question: Question) -> dict[int, int]:
+    """How many messages fulfil everything, by session."""
+    plan, found = question.plan, dict[int, int]()
+    if plan.match is not None and not plan.checks:
+        more, values = where(plan.facts)
+        sql = (
+            f"SELECT f.rowid >> {SHIFT}, count(*) FROM messages_fts f{joins(plan.facts)}"
+            f" WHERE messages_fts MATCH ?{more} GROUP BY 1"
+        )
+        return dict(question.connection.execute(sql, (plan.match, *values)).fetchall())
+    for session, numbers in by_time(question, oldest=False):
+        if number := sum(1 for _ in numbers):
+            found[session] = number
+    return found
+
+
+def count_in(question: Question, session: int) -> int | None:
+    """How many messages of a session match; None when they would have to be read for that."""
+    plan = question.plan
+    if plan.match is None or plan.checks:
+        return None
+    more, values = where(plan.facts)
+    sql = (
+        f"SELECT count(*) FROM messages_fts f{joins(plan.facts)}"
+        f" WHERE messages_fts MATCH ? AND f.rowid BETWEEN ? AND ?{more}"
+    )
+    span = (session << SHIFT, session << SHIFT | SEQ)
+    return int(question.connection.execute(sql, (plan.match, *span, *values)).fetchone()[0])

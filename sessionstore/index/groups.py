@@ -1,0 +1,174 @@
+"""Candidates by session: in which order sessions are shown, and what is shown once though several sessions hold it.
+
+A fork or a resumed session repeats the history it began with, and the same long text may be put into hundreds of
+sessions. Each is shown in the best session only, which says in which others it stands.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import orjson
+
+from sessionstore.index.candidates import Candidate
+from sessionstore.index.schema import SEQ, SHIFT
+
+_RECENT, _HALF_LIFE = 0.2, 90.0
+"""The newest session counts a fifth more, one `_HALF_LIFE` days older a tenth."""
+_SHOWN = 10
+_LONG = 160
+"""A text of so many bytes in two sessions is the same text, whenever it was said."""
+
+
+class Group:
+    """A session with its hits. `named` says that the query is its id."""
+
+    def __init__(self, session: int) -> None:
+        self.session = session
+        self.messages: list[Candidate] = []
+        self.score = 0.0
+        self.titled = self.named = False
+        self.also: dict[int, set[str]] = {}
+        """By message, the keys of the other sessions that hold it."""
+
+
+class _Facts(NamedTuple):
+    key: str
+    day: int
+    root: str
+    """The session that this one's history goes back to."""
+
+
+def arranged(
+    connection: sqlite3.Connection,
+    found: Iterable[Candidate],
+    titles: Mapping[int, float],
+    named: Iterable[int],
+    wanted: int,
+) -> list[Group]:
+    """Candidates by session, the best session first: by its best message or its title, recent ones slightly up. What
+    several sessions hold is shown once among the `wanted` first."""
+    groups = _grouped(found)
+    for session, score in titles.items():
+        group = groups.setdefault(session, Group(session))
+        group.score, group.titled = max(group.score, score), True
+    most = max((group.score for group in groups.values()), default=0.0)
+    for session in named:
+        group = groups.setdefault(session, Group(session))
+        group.score, group.named = most + 1, True
+    facts = _facts(connection, list(groups))
+    newest = _day(connection.execute("SELECT max(sorted_at) FROM sessions").fetchone()[0])
+    for group in groups.values():
+        age = max(0, newest - facts[group.session].day)
+        group.score *= 1 + _RECENT * 0.5 ** (age / _HALF_LIFE)
+    best = sorted(groups.values(), key=lambda group: (-group.score, -facts[group.session].day, -group.session))
+    return _once(connection, best, facts, max(1, wanted))
+
+
+def in_order(connection: sqlite3.Connection, found: Iterable[Candidate], wanted: int) -> list[Group]:
+    """Candidates by session, in the order in which they come."""
+    groups = _grouped(found)
+    return _once(connection, list(groups.values()), _facts(connection, list(groups)), max(1, wanted))
+
+
+def _grouped(found: Iterable[Candidate]) -> dict[int, Group]:
+    groups: dict[int, Group] = {}
+    for number, score in found:
+        group = groups.setdefault(number >> SHIFT, Group(number >> SHIFT))
+        group.messages.append((number, score))
+        group.score = max(group.score, score)
+    return groups
+
+
+class _Once:
+    """Passes groups without the messages that a better one has, and without those that have nothing else."""
+
+    def __init__(self, connection: sqlite3.Connection, facts: Mapping[int, _Facts]) -> None:
+        self.connection, self.facts = connection, facts
+        self.shown: dict[object, tuple[Group, int]] = {}
+        self.keys: set[str] = set()
+        self.kept: list[Group] = []
+
+    def take(self, groups: list[Group], scores: set[float]) -> None:
+        """Pass groups, of which only the messages with one of `scores` may be repeated."""
+        numbers = [number for group in groups for number, score in group.messages if score in scores]
+        signs = self._signs(numbers) if numbers else {}
+        for group in groups:
+            key, messages = self.facts[group.session].key, []
+            for number, score in group.messages:
+                mine = signs.get(number, ())
+                first = next((self.shown[sign] for sign in mine if sign in self.shown), None)
+                if first and first[0] is not group:
+                    if key != self.facts[first[0].session].key:
+                        first[0].also.setdefault(first[1], set()).add(key)
+                    continue
+                messages.append((number, score))
+                for sign in mine:
+                    self.shown.setdefault(sign, (group, number))
+            group.messages = messages
+            if messages or ((group.titled or group.named) and key not in self.keys):
+                self.kept.append(group)
+            self.keys.add(key)
+
+    def _signs(self, numbers: list[int]) -> dict[int, list[object]]:
+        """What messages are recognised by in other sessions: what they say if that is long, else that with its time,
+        or with the session that both go back to."""
+        sql = (
+            "SELECT j.value, m.same, m.time FROM json_each(?) j CROSS JOIN messages m INDEXED BY messages_facts"
+            f" ON m.session_id = j.value >> {SHIFT} AND m.seq = j.value & {SEQ}"
+        )
+        found: dict[int, list[object]] = {}
+        for number, same, time in self.connection.execute(sql, (orjson.dumps(numbers).decode(),)):
+            signs: list[object] = [(same, self.facts[number >> SHIFT].root)]
+            if same >> 32 >= _LONG:
+                signs.append(same)
+            elif time:
+                signs.append((same, time))
+            found[number] = signs
+        return found
+
+
+def _once(connection: sqlite3.Connection, groups: list[Group], facts: Mapping[int, _Facts], wanted: int) -> list[Group]:
+    """What is shown of `groups`: every message once, as far as the `wanted` first of them go. Messages that say the
+    same have the same score, so only of those that share one more has to be known."""
+    if len(groups) < 2:
+        return groups
+    first: dict[float, Group] = {}
+    shared: set[float] = set()
+    for group in groups:
+        for _, score in group.messages:
+            if first.setdefault(score, group) is not group:
+                shared.add(score)
+    once, at = _Once(connection, facts), 0
+    while at < len(groups) and len(once.kept) < wanted:
+        once.take(groups[at : at + wanted], shared)
+        at += wanted
+    once.take(groups[at:], shared & {score for group in once.kept for _, score in group.messages[:_SHOWN]})
+    return once.kept
+
+
+def _facts(connection: sqlite3.Connection, sessions: list[int]) -> dict[int, _Facts]:
+    """Key, day and root of sessions."""
+    rows = []
+    for start in range(0, len(sessions), 500):
+        chunk = sessions[start : start + 500]
+        places = ", ".join("?" * len(chunk))
+        sql = f"SELECT id, key, sorted_at, forked_from, relation FROM sessions WHERE id IN ({places})"
+        rows += connection.execute(sql, chunk).fetchall()
+    parents = {key: parent for _, key, _, parent, relation in rows if parent and relation != "subagent"}
+    return {number: _Facts(key, _day(time), _root(key, parents)) for number, key, time, _, _ in rows}
+
+
+def _root(key: str, parents: Mapping[str, str]) -> str:
+    seen = {key}
+    while (parent := parents.get(key)) and parent not in seen:
+        seen.add(key := parent)
+    return key
+
+
+def _day(time: str | None) -> int:
+    """About which day a time is in: good enough for how recent something is."""
+    year, month, day = (time or "")[:4], (time or "")[5:7], (time or "")[8:10]
+    return int(year) * 365 + int(month) * 30 + int(day) if (year + month + day).isdecimal() else 0
