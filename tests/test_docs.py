@@ -25,7 +25,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PROSE = [*DOCS, ROOT / "README.md", ROOT / "CHANGELOG.md"]
 EXAMPLE = ROOT / "fixtures" / "example-importer"
 MACHINE_PATHS = re.compile(r"(?<![\w~.])(?:/work/|/tmp/|/root/|/mnt/|/home/(?!ada\b|mara\b)|C:\\Users\\(?!Ada))")
-UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b", re.IGNORECASE)
+UNFINISHED = re.compile(r"(?<!`)\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b(?!`)", re.IGNORECASE)
 
 
 def prose(path: Path) -> str:

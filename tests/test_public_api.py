@@ -16,6 +16,7 @@ from sessionstore import errors
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = {
     "append",
+    "embedded",
     "exclusively",
     "extends",
     "heads",

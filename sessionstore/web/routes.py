@@ -25,7 +25,7 @@ from datasette.utils import tilde_decode, tilde_encode
 from datasette.utils.asgi import Response
 
 from sessionstore import errors
-from sessionstore.exporters import FORMS, write
+from sessionstore.exporters import form, write
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.text import arguments_text, response_text
 from sessionstore.layout import slug
@@ -271,12 +271,10 @@ async def export(visit: Visit) -> Any:
     found, store = await visit.find(), visit.site.store
     if store is None:
         raise Refused(404, "Only the index is served here; exporting needs the store.")
-    form = visit.request.url_vars["form"]
-    if form not in FORMS:
-        raise Refused(404, f"There is no form {form}.")
-    read = store.messages if FORMS[form].whole else store.embedded
-    pieces = write(form, found.revision, partial(read, found.revision), Report())
-    return await _file(visit, pieces, f"{slug(found.key)}{FORMS[form].suffix}")
+    target = form(visit.request.url_vars["form"])
+    read = store.messages if target.whole else store.embedded
+    pieces = write(target.name, found.revision, partial(read, found.revision), Report())
+    return await _file(visit, pieces, f"{slug(found.key)}{target.suffix}")
 
 
 @page

@@ -42,8 +42,8 @@ ANYWHERE = {"aider", "chuk-sessions", "oasst", "openai-messages", "sharegpt", "s
 BESIDE = "beside"
 """A directory of fixtures that no importer may recognise."""
 LONG = 5 << 20
-MUTATIONS = 150
-SPLITS = 120
+MUTATIONS = 60
+SPLITS = 60
 
 
 def unpacked(path: Path) -> bytes:

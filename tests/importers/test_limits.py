@@ -71,7 +71,9 @@ def test_a_line_of_fifty_megabytes_does_not_eat_memory(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", sorted(name for name, one in all_importers().items() if ".zip" in one.suffixes))
-@pytest.mark.parametrize("filler", [b"\0", b'[{"mapping":{}},'])
+@pytest.mark.parametrize(
+    "filler", [b"\0", b'[{"mapping":{"a":"' + b"x" * 9000 + b'"}},'], ids=["zeros", "conversations"]
+)
 def test_a_zip_bomb_is_refused(name: str, filler: bytes, tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     member = "Takeout/My Activity/Gemini Apps/MyActivity.json" if name == "gemini-takeout" else "conversations.json"

@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from sessionstore import canonical
+from sessionstore.compose import Composer
 from sessionstore.index.sync import sync
 from sessionstore.index.writer import IndexWriter
 from sessionstore.store import Store
@@ -128,13 +130,22 @@ def picture_session() -> list[dict[str, Any]]:
     return [said(0, "user", text("What is this?"), blob), said(1, "tool", answer)]
 
 
+def as_found(store: Store, key: str, messages: list[dict[str, Any]], fields: dict[str, Any]) -> None:
+    """Write a session as another program might have, with messages that this one would refuse."""
+    composer = Composer(store.objects)
+    for message in messages:
+        composer.add(canonical.clean(message))
+    given = {"source": "native", "native_id": key.partition(":")[2], **fields}
+    store.write_revision(*store.name_of(composer.finish(key, canonical.clean(given))))
+
+
 def fill(store: Store) -> None:
     """Put all of them into a store."""
     store.put(
         "native:agent", agent_session(1000), {"title": "A thousand messages", "project": "shop", "cwd": "/src/my shop"}
     )
     store.put("native:long", agent_session(10_000), {"title": "Ten thousand messages", "project": "shop"})
-    store.put("native:hostile", hostile_session(), {"title": SCRIPTS[0] + SCRIPTS[7], "project": SCRIPTS[1]})
+    as_found(store, "native:hostile", hostile_session(), {"title": SCRIPTS[0] + SCRIPTS[7], "project": SCRIPTS[1]})
     store.put("native:pictures", picture_session(), {"title": "Pictures"})
     store.put("native:short", agent_session(20), {"title": "A short one", "project": "garden"})
     fork = {"key": "native:agent", "message": "m10", "relation": "subagent"}

@@ -111,7 +111,7 @@ def test_tables_have_names_facets_descriptions_and_links(served: Any) -> None:
 def test_helper_tables_are_hidden(served: Any) -> None:
     told = get(served, f"/{server.DATABASE}.json").json()["tables"]
     shown = {table["name"] for table in told if not table["hidden"]}
-    assert shown == {"sessions", "messages", "tool_calls", "tags", "sources", "batches"}
+    assert shown == {"sessions", "messages", "tool_calls", "files_touched", "tags", "sources", "batches"}
 
 
 @pytest.mark.parametrize("name", list(tables.QUERIES))
