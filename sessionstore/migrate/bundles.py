@@ -102,14 +102,21 @@ def _matching(directory: str, steps: list[str], prefix: str) -> Iterator[str]:
     if first == "..":
         yield from _matching(os.path.dirname(directory), rest, f"{prefix}../")
         return
-    for name in _names(directory):
-        if fnmatchcase(name, first):
-            if rest:
-                below = f"{directory}/{name}"
-                if not os.path.islink(below):
-                    yield from _matching(below, rest, f"{prefix}{name}/")
-            else:
-                yield prefix + name
+    for name in _fitting(directory, first):
+        if rest:
+            below = f"{directory}/{name}"
+            if not os.path.islink(below):
+                yield from _matching(below, rest, f"{prefix}{name}/")
+        else:
+            yield prefix + name
+
+
+def _fitting(directory: str, pattern: str) -> Iterable[str]:
+    """The names in a directory that fit a pattern. One that is a plain name is asked for, not searched: every source
+    of a large directory may have a companion of its own name."""
+    if any(letter in pattern for letter in "*?["):
+        return (name for name in _names(directory) if fnmatchcase(name, pattern))
+    return (pattern,) if os.path.lexists(f"{directory}/{pattern}") else ()
 
 
 @lru_cache(maxsize=64)
@@ -154,6 +161,8 @@ class Bundles:
 
     def lead_of(self, path: str) -> str:
         """The path of the file that stands for the source this file belongs to; itself when it stands alone."""
+        if (known := self._known_importer(path)) is not None and not known.companions:
+            return path
         for importer in self._several:
             for directory in self._directories(importer, path):
                 if (lead := self._lead_of_directory(importer, directory)) is not None:
@@ -179,7 +188,8 @@ class Bundles:
     def members(self, lead: str) -> tuple[Member, ...]:
         """The companions of a source. Files that no importer of several files recognises have none but a log."""
         name = os.path.basename(lead)
-        for importer in self._importers.values():
+        known = self._known_importer(lead)
+        for importer in self._importers.values() if known is None else (known,):
             if not importer.companions or not name.lower().endswith(importer.suffixes):
                 continue
             if not _lead_steps(importer, lead):
@@ -188,6 +198,11 @@ class Bundles:
             if found and self._importer_of(lead) == importer.source:
                 return found
         return members_of(Importer(), lead) if lead.lower().endswith(DATABASES) else ()
+
+    def _known_importer(self, path: str) -> Importer | None:
+        """The importer of a source that was imported before: no other has to be asked, which makes looking at thousands
+        of unchanged sources quick."""
+        return self._importers.get(self._known.get(path, ""))
 
     def _directories(self, importer: Importer, path: str) -> Iterator[str]:
         """The directories whose lead the file could be or belong to, the outermost first: what could itself be a lead
