@@ -2,7 +2,8 @@
 
 A file is removed only when its bytes on disk are, at that moment, those whose hash the store's own copy has just
 been read back to; a journal line saying so is durable before. Of a source of several files all are compared before
-the first is removed.
+the first is removed. Files beside several sources belong to their program and stay, and so do databases: whoever asks
+for conversations to be removed does not mean the settings that lie in the same file.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sessionstore import errors, fsio
+from sessionstore.importers.material import SQLITE
 from sessionstore.journal import Batch, Journals, Line, files_of
 from sessionstore.migrate import reading
 from sessionstore.migrate.reading import Stat
 from sessionstore.store import Store
+
+
+DATABASE = "not removed: a database may hold more than conversations; remove it yourself"
 
 
 @dataclass(slots=True)
@@ -30,8 +35,11 @@ def retire(store: Store, journals: Journals, begin: Line, lines: list[Line]) -> 
     """Remove the source files of these journal lines, each after a last comparison with the store's copy."""
     result = Retired()
     for line in lines:
-        files = [file for file in files_of(line) if os.path.lexists(file["path"])]
+        files = [file for file in files_of(line) if _is_its_own(file) and os.path.lexists(file["path"])]
         try:
+            if files and _is_database(store, line):
+                result.kept.append({"path": line["path"], "reason": DATABASE})
+                continue
             stats = [_compare(store, line, file) for file in files]
         except errors.SessionstoreError as error:
             result.kept.append({"path": line["path"], "reason": f"not removed: {error}"})
@@ -52,6 +60,16 @@ def retire(store: Store, journals: Journals, begin: Line, lines: list[Line]) -> 
             else:
                 result.removed += 1
     return result
+
+
+def _is_its_own(file: Line) -> bool:
+    """Whether a file belongs to one source only: what lies above the source's directory serves its neighbours too."""
+    return not file["name"].startswith("../")
+
+
+def _is_database(store: Store, line: Line) -> bool:
+    """Whether a source is a SQLite database. Raises `DamageError`."""
+    return next(store.original(line["original"]), b"").startswith(SQLITE)
 
 
 def _compare(store: Store, line: Line, file: Line) -> Stat:

@@ -198,11 +198,12 @@ class _Run:
         self.importers = chosen_importers(request.only)
         self.known = finding.still_stored(store, finding.known_sources(batches))
         self.explicit = {os.path.realpath(path) for path in request.paths if os.path.isfile(path)}
+        self.files: list[Candidate] = []
         self.unchanged: list[Candidate] = []
 
     def run(self) -> Report:
         """Do it all; see `migrate`."""
-        files = list(self._plan())
+        self.files = files = list(self._plan())
         self.report.found, self.report.skipped = len(files) + len(self.unchanged), len(self.unchanged)
         self.report.bytes = sum(candidate.size for candidate in (*files, *self.unchanged))
         if self.request.dry_run:
@@ -216,6 +217,7 @@ class _Run:
             for result in results:
                 self._take(result)
                 died |= result.died
+        self._forget_companions()
         if self.request.retire:
             self._retire(batch, begin)
         if fsio.exists(self.journals.path(batch)):
@@ -266,6 +268,11 @@ class _Run:
             self.progress.advance(len(result.group.files), result.group.bytes)
         if result.error:
             raise result.error
+
+    def _forget_companions(self) -> None:
+        """A file that is no source itself and was taken in as the companion of another one was not left."""
+        beside = {member.path for candidate in (*self.files, *self.unchanged) for member in candidate.members}
+        self.report.unrecognised = [entry for entry in self.report.unrecognised if entry["path"] not in beside]
 
     def _retire(self, batch: str, begin: Line) -> None:
         """Remove every source that is safely in the store, whichever batch brought it in."""

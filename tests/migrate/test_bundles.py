@@ -18,6 +18,7 @@ from sessionstore.importers.base import Draft, Head, Importer, Machine, Message,
 from sessionstore.migrate import workers
 from sessionstore.migrate.finding import Roots, candidates
 from sessionstore.migrate.reimport import Reimporter
+from sessionstore.migrate.rollback import rollback
 from sessionstore.store import Store
 from tests.migrate import support
 
@@ -304,3 +305,18 @@ def test_a_source_of_lines_has_no_use_for_another_programs_log(tmp_path: Path) -
     where: Any = Roots([str(path)], (".txt",))
     [one] = candidates(where, IMPORTERS, {}, on_error=lambda path, reason: None)
     assert one.members == ()
+
+
+def test_retiring_leaves_what_its_neighbours_and_its_program_need(store: Store, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    mine = diary(home)
+    database(home / "chat.db").close()
+    report = support.run(store, home, retire=True)
+    left = sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
+    assert left == ["chat.db", "mine/stranger.txt", "owner.txt"]
+    assert [entry["path"] for entry in report.unrecognised] == [str(mine / "stranger.txt")]
+    [kept] = report.failed
+    assert kept["path"] == str(home / "chat.db")
+    assert "remove it yourself" in kept["reason"]
+    rollback(store, str(report.batch))
+    assert (mine / "times.txt").read_text() == "noon"
