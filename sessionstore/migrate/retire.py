@@ -19,7 +19,6 @@ from sessionstore.migrate import reading
 from sessionstore.migrate.reading import Stat
 from sessionstore.store import Store
 
-
 DATABASE = "not removed: a database may hold more than conversations; remove it yourself"
 
 
