@@ -28,7 +28,7 @@ def test_a_stored_session() -> None:
     read = imported(IMPORTER, STORED)
     draft, messages = read.one()
     assert read.counts == (8, 7, 1, 0)
-    assert (draft.native_id, draft.title, draft.cwd) == (STORED.stem, "Prune the roses", "/work/garden")
+    assert (draft.native_id, draft.title, draft.cwd) == (STORED.stem, "Prune the roses", "/home/ada/garden")
     assert draft.x == {"title": "New session", "owner": "gardener", "version": 2}
     assert roles(messages) == ["user", "user", "assistant", "tool", "assistant", "system", "assistant"]
     assert [message.get("kind") for message in messages] == ["context", None, None, None, None, "meta", None]

@@ -11,7 +11,7 @@ from sessionstore.importers.parsing import Unparsable
 from tests.importers.support import FORMATS, everything, imported, lines, recognised, roles
 
 IMPORTER = Grok()
-POND = next((FORMATS / "grok").rglob("%2Fwork%2Fpond"))
+POND = next((FORMATS / "grok").rglob("%2Fhome%2Fada%2Fpond"))
 ID = "019f6000-0000-7000-8000-00000000000"
 CURRENT, OLDER, ALONE = (POND / f"{ID}{number}" for number in (1, 2, 3))
 
@@ -25,7 +25,7 @@ def test_a_session_of_today() -> None:
     read = imported(IMPORTER, CURRENT / "summary.json", companions=files(CURRENT))
     draft, messages = read.one()
     assert read.counts == (13, 11, 2, 0)
-    assert (draft.native_id, draft.title, draft.cwd) == (CURRENT.name, "Counting fish", "/work/pond")
+    assert (draft.native_id, draft.title, draft.cwd) == (CURRENT.name, "Counting fish", "/home/ada/pond")
     assert draft.git == {"branch": "main", "commit": "0f0f", "remote": "git@example.com:pond.git"}
     assert draft.forked_from == {"key": f"grok:{ID}0", "relation": "subagent"}
     assert draft.x["signals"] == {"turnCount": 2, "errorCount": 0}

@@ -260,7 +260,6 @@ def test_a_hit_can_be_shown_with_what_stands_around_it(store: Store) -> None:
 
 
 def test_inflected_forms_are_found_when_asked_for(store: Store) -> None:
-    pytest.importorskip("snowballstemmer")
     put(store, "a:1", said("he runs"), said("running fast"), said("they run"), said("the runner"), said("ruin"))
     synced(store)
     assert found(store, "running") == ["a:1#m2"]

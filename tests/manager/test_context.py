@@ -195,7 +195,6 @@ def test_costs_are_those_billed_else_the_list_price_else_unknown(manager: Sessio
 
 
 def test_the_price_library_knows_usual_models_offline() -> None:
-    pytest.importorskip("genai_prices")
     usage = {"input_tokens": 1000, "output_tokens": 100, "cache_read_tokens": 500}
     assert prices.price("gpt-4o", usage) == 2875
     assert prices.price("gpt-4o", usage, "no such provider") == 2875
