@@ -26,6 +26,7 @@ LAYERS = (
     {"adapters"},
     {"chat"},
     {"wrappers"},
+    {"compat"},
     {"mcp_server"},
     {"web"},
     {"cli"},
