@@ -14,7 +14,6 @@ before anything that points to them is written.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
@@ -191,6 +190,8 @@ def _syncfs(directory: str) -> bool:
     global _libc_syncfs
     if not sys.platform.startswith("linux"):
         return False
+    import ctypes
+
     if _libc_syncfs is None:
         try:
             _libc_syncfs = ctypes.CDLL(None, use_errno=True).syncfs

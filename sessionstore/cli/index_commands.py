@@ -77,7 +77,7 @@ def _difference(store: Any, path: str) -> dict[str, Any]:
     from contextlib import closing
 
     from sessionstore.index import schema
-    from sessionstore.index.sync import difference
+    from sessionstore.index.difference import difference
 
     with closing(schema.connect_reader(path)) as connection:
         behind = sum(map(len, difference(store, connection)))

@@ -89,7 +89,8 @@ def index_sink(store: Store, *, enabled: bool) -> Iterator[IndexSink | None]:
 
 def sync_quietly(store: Store) -> None:
     """Bring the index to the store's state; trouble is said, not raised, for the store itself is complete."""
-    from sessionstore.index.sync import difference, sync
+    from sessionstore.index.difference import difference
+    from sessionstore.index.sync import sync
 
     path = f"{store.root}/{INDEX}"
     try:

@@ -84,7 +84,8 @@ def _index_digests(store: Any) -> tuple[str, str] | None:
     from tempfile import TemporaryDirectory
 
     from sessionstore.index import schema
-    from sessionstore.index.sync import difference, digest, sync
+    from sessionstore.index.difference import difference
+    from sessionstore.index.sync import digest, sync
     from sessionstore.index.writer import IndexWriter
 
     path = f"{store.root}/{INDEX}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sessionstore.index.pattern import Matcher
-from sessionstore.index.plan import HIGH, LOW, Condition, Plan
+from sessionstore.index.plan import NUMBERS, SESSIONS, Condition, Plan
 from sessionstore.index.schema import SEQ, SHIFT
 
 WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
@@ -19,6 +19,9 @@ WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
 _TITLE_WEIGHT = 1.5
 _FIRST = 500
 _CLOSE = 200
+_NEAR, _ADJACENT = 2.0, 3.0
+"""Words near each other count twice, those that follow each other three times."""
+_FEW = 4
 _CHECKED_TOGETHER, _MOST_CHECKED_TOGETHER = 100, 5000
 
 Candidate = tuple[int, float]
@@ -33,11 +36,15 @@ class Question(NamedTuple):
     matcher: Matcher
 
 
-def where(conditions: Sequence[Condition], low: int = 0, high: int = 0) -> tuple[str, list[object]]:
-    """SQL to go on a WHERE with, and its values, for messages numbered from `low` to `high`."""
+def where(conditions: Sequence[Condition], low: int | None = None, high: int = 0) -> tuple[str, list[object]]:
+    """SQL to go on a WHERE with, and its values: for messages numbered from `low` to `high`, or for all."""
     sql = "".join(f" AND {condition.sql}" for condition in conditions)
     values = [value for condition in conditions for value in condition.values]
-    return sql.replace(LOW, str(low)).replace(HIGH, str(high)), values
+    numbers = sessions = ""
+    if low is not None:
+        numbers = f" AND rowid BETWEEN {low} AND {high}"
+        sessions = f" AND session_id BETWEEN {low >> SHIFT} AND {high >> SHIFT}"
+    return sql.replace(NUMBERS, numbers).replace(SESSIONS, sessions), values
 
 
 def joins(conditions: Sequence[Condition]) -> str:
@@ -55,7 +62,7 @@ def joins(conditions: Sequence[Condition]) -> str:
 def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
     """Candidates that fulfil everything, the best first, in portions; words near each other count more."""
     plan = question.plan
-    near = dict(_by_score(question, plan.close, _CLOSE, 0)) if plan.close else {}
+    near = dict(_close(question, plan.close, plan.phrase)) if plan.close else {}
     size, start = max(_FIRST, 20 * wanted), 0
     first = near
     while True:
@@ -71,14 +78,21 @@ def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
         size *= 8
 
 
-def _by_score(question: Question, match: str | None, limit: int, offset: int) -> list[Candidate]:
+def _close(question: Question, close: str, phrase: str | None) -> list[Candidate]:
+    in_phrase = "f.rowid IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?)"
+    return _by_score(question, close, _CLOSE, 0, f" * iif({in_phrase}, {_ADJACENT}, {_NEAR})", (phrase,))
+
+
+def _by_score(
+    question: Question, match: str | None, limit: int, offset: int, factor: str = "", factors: Sequence[object] = ()
+) -> list[Candidate]:
     plan = question.plan
     more, values = where(plan.facts)
     sql = (
-        f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}) AS score FROM messages_fts f{joins(plan.facts)}"
+        f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}){factor} AS score FROM messages_fts f{joins(plan.facts)}"
         f" WHERE messages_fts MATCH ?{more} ORDER BY score DESC, f.rowid LIMIT ? OFFSET ?"
     )
-    return question.connection.execute(sql, (match, *values, limit, offset)).fetchall()
+    return question.connection.execute(sql, (*factors, match, *values, limit, offset)).fetchall()
 
 
 def checked(question: Question, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
@@ -195,15 +209,22 @@ def counts(question: Question) -> dict[int, int]:
     return found
 
 
-def count_in(question: Question, session: int) -> int | None:
-    """How many messages of a session match; None when they would have to be read for that."""
+def counts_in(question: Question, sessions: Sequence[int]) -> dict[int, int | None]:
+    """How many messages of some sessions match; None where they would have to be read for that."""
     plan = question.plan
     if plan.match is None or plan.checks:
-        return None
-    more, values = where(plan.facts)
+        return dict.fromkeys(sessions)
+    if plan.facts or len(sessions) <= _FEW:
+        return {session: _count_in(question, plan.match, session) for session in sessions}
+    found = counts(question)
+    return {session: found.get(session, 0) for session in sessions}
+
+
+def _count_in(question: Question, match: str, session: int) -> int:
+    more, values = where(question.plan.facts)
     sql = (
-        f"SELECT count(*) FROM messages_fts f{joins(plan.facts)}"
+        f"SELECT count(*) FROM messages_fts f{joins(question.plan.facts)}"
         f" WHERE messages_fts MATCH ? AND f.rowid BETWEEN ? AND ?{more}"
     )
     span = (session << SHIFT, session << SHIFT | SEQ)
-    return int(question.connection.execute(sql, (plan.match, *span, *values)).fetchone()[0])
+    return int(question.connection.execute(sql, (match, *span, *values)).fetchone()[0])

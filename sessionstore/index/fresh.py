@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sessionstore import errors
 from sessionstore.index import schema
-from sessionstore.index.sync import Difference, difference
+from sessionstore.index.difference import Difference, difference
 
 if TYPE_CHECKING:
     from sessionstore.index.truth import StoreLike

@@ -62,7 +62,7 @@ def ask(store: StoreLike, path: str | os.PathLike[str], question: Callable[[sqli
 def is_current(store: StoreLike, path: str | os.PathLike[str]) -> bool:
     """Whether the index is there, readable and says what the store says. Opens no file of the store and repairs
     nothing."""
-    from sessionstore.index.sync import difference
+    from sessionstore.index.difference import difference
 
     try:
         connection = _open(store, os.path.realpath(path))

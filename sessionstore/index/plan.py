@@ -34,9 +34,9 @@ _HAS = {
     "reasoning": ("m.reasoning IS NOT NULL", 2),
     "code": ("m.text LIKE '%```%'", 2),
 }
-LOW, HIGH = "{low}", "{high}"
-"""Stand in a condition for the smallest and the largest number of the messages it is put to."""
-_MATCHES = f"m.id IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ? AND rowid BETWEEN {LOW} AND {HIGH})"
+NUMBERS, SESSIONS = "{numbers}", "{sessions}"
+"""Stand in a condition for the bounds of `rowid` and of `session_id` that hold of the messages it is put to."""
+_MATCHES = f"m.id IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?{NUMBERS})"
 
 
 class Condition(NamedTuple):
@@ -54,7 +54,9 @@ class Plan(NamedTuple):
     match: str | None
     """The FTS5 expression that every hit fulfils, None when there is none (then the newest messages come first)."""
     close: str | None
-    """The expression for the words of the query near each other, which counts more."""
+    """The same with the plain words near each other, which counts more; None unless there are a few."""
+    phrase: str | None
+    """With `close`: the plain words one after the other, which counts more still."""
     facts: tuple[Condition, ...]
     checks: tuple[Condition, ...]
     titles: bool
@@ -106,10 +108,12 @@ class _Planner:
         if excluded and not required:
             conditions += [Condition(f"NOT {_MATCHES}", (self._scoped(exact),), 2) for exact in excluded]
         match = _joined(required, excluded) if required else None
+        close, phrase = self._close(required, excluded)
         titles, checks = self._titles()
         return Plan(
             self._scoped(match) if match else None,
-            self._scoped(f"({match} AND {close})") if match and (close := self._close()) else None,
+            self._scoped(close) if close else None,
+            self._scoped(phrase) if phrase else None,
             tuple(condition for condition in conditions if condition.reads < 2),
             tuple(condition for condition in conditions if condition.reads == 2),
             titles,
@@ -140,13 +144,15 @@ class _Planner:
             return False, ()
         return any(isinstance(node, Term | Regex) or _exact(node) for node in self.parts), tuple(checks)
 
-    def _close(self) -> str | None:
-        """For a few plain words: the words near each other; that they are a phrase counts once more."""
+    def _close(self, required: list[str], excluded: list[str]) -> tuple[str | None, str | None]:
+        """For a few plain words: what is required with them near each other, and they as a phrase."""
         plain = [node.match for node in self.parts if isinstance(node, Term) and node.plain and node.match]
         plain = [match for match in plain if not match.startswith("(")]
         if not 2 <= len(plain) <= _FEW:
-            return None
-        return f"(NEAR({' '.join(plain)}, {4 * len(plain)}) OR ({' + '.join(plain)}))"
+            return None, None
+        others = [match for match in required if match not in plain]
+        near = f"(NEAR({' '.join(plain)}, {4 * len(plain)}))"
+        return _joined([near, *others], excluded), f"({' + '.join(plain)})"
 
     def _name(self) -> str | None:
         only = self.parts[0] if len(self.parts) == 1 and not self.scope else None
@@ -245,12 +251,12 @@ def named(name: str, value: str) -> Condition:
         return Condition(sql, (value,), 0)
     if name == "tool":
         sql = (
-            "m.id IN (SELECT message_id FROM tool_calls WHERE name = ? COLLATE NOCASE"
-            " UNION ALL SELECT result_id FROM tool_calls WHERE name = ? COLLATE NOCASE)"
+            f"m.id IN (SELECT message_id FROM tool_calls WHERE name = ? COLLATE NOCASE{SESSIONS}"
+            f" UNION ALL SELECT result_id FROM tool_calls WHERE name = ? COLLATE NOCASE{SESSIONS})"
         )
         return Condition(sql, (value, value), 1)
     if name == "file":
-        sql = "m.id IN (SELECT message_id FROM files_touched WHERE path LIKE ? ESCAPE '\\')"
+        sql = f"m.id IN (SELECT message_id FROM files_touched WHERE path LIKE ? ESCAPE '\\'{SESSIONS})"
         return Condition(sql, (part,), 1)
     if name == "session":
         start = f"{like_escaped(value)}%"

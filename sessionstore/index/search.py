@@ -189,17 +189,16 @@ def _hits(question: Question, order: list[tuple[Group, Candidate | None]], conte
     hits: list[Hit] = []
     current: Group | None = None
     session: Hit = {}
-    matches: int | None = None
+    matches = candidates.counts_in(question, list({group.session for group, candidate in order if candidate}))
     for group, candidate in order:
         if group is not current:
             current, session = group, hit.session(connection, group.session, highlighter)
-            matches = candidates.count_in(question, group.session) if candidate else 0
         if candidate is None:
             found = hit.of_title(session, group.score, "id" if group.named else "title")
         else:
             spots = [spots[candidate[0]] for spots in question.matcher.spots if candidate[0] in spots]
             found = hit.of_message(connection, session, *candidate, highlighter, spots, question.plan.columns)
-            found["matches"] = matches
+            found["matches"] = matches[group.session]
             found["also_in"] = sorted(group.also.get(candidate[0], ()))
             if context:
                 found |= hit.around(connection, candidate[0], context)

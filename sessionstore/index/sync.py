@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from sessionstore import errors, fsio, layout
 from sessionstore.index import entry, schema
@@ -21,7 +21,7 @@ from sessionstore.index.rows import DIGEST, Row, encode
 from sessionstore.index.truth import Revision, StoreLike
 from sessionstore.index.writer import IndexWriter
 
-__all__ = ["Counts", "Difference", "StoreLike", "difference", "digest", "rebuild", "sync"]
+__all__ = ["Counts", "StoreLike", "digest", "rebuild", "sync"]
 
 Progress = Callable[[int, int], None]
 """Called with (sessions looked at so far, sessions to look at)."""
@@ -41,20 +41,6 @@ _UNREADABLE = (
 """What a damaged or misshapen file of the store may raise; trouble with the index itself is none of these."""
 
 
-class Difference(NamedTuple):
-    """What a sync would have to look at; falsy members mean nothing to do."""
-
-    new: set[str]
-    gone: set[str]
-    new_notes: set[str]
-    gone_notes: set[str]
-
-    @property
-    def empty(self) -> bool:
-        """Whether the index already says what the store says."""
-        return not any(self)
-
-
 class Counts:
     """What a sync did: numbers of heads `added`, `extended`, `removed`, of `notes` taken in or removed, and
     `damaged`: name to reason of everything that could not be read."""
@@ -66,14 +52,6 @@ class Counts:
     def as_dict(self) -> dict[str, Any]:
         """The counts as plain data."""
         return dict(vars(self))
-
-
-def difference(store: StoreLike, connection: sqlite3.Connection) -> Difference:
-    """How the store's file names differ from what the index has applied. Cheap: no file is opened."""
-    revisions, notes = store.revision_names(), store.note_names()
-    known = {name for (name,) in connection.execute("SELECT name FROM revisions")}
-    known_notes = {name for (name,) in connection.execute("SELECT name FROM notes")}
-    return Difference(revisions - known, known - revisions, notes - known_notes, known_notes - notes)
 
 
 def sync(store: StoreLike, writer: IndexWriter, progress: Progress | None = None) -> Counts:

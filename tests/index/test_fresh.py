@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from sessionstore.index import fresh, schema
-from sessionstore.index.sync import Difference
+from sessionstore.index.difference import Difference
 from sessionstore.notes import set_note
 from sessionstore.store import Store
 from tests.index.making import path_of, put, reading, said, synced

@@ -18,9 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sessionstore import canonical, layout
 from sessionstore.index import schema
+from sessionstore.index.difference import difference
 from sessionstore.index.health import check
 from sessionstore.index.search import search
-from sessionstore.index.sync import difference, rebuild, sync, sync_sessions
+from sessionstore.index.sync import rebuild, sync, sync_sessions
 from sessionstore.index.writer import IndexWriter
 from sessionstore.store import Store
 from tests.index.making import digests, found, keys, note, numbered, path_of, put, reading, said, synced
