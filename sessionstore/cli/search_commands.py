@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sessionstore import errors
-from sessionstore.cli.app import App, command, json_option, note, print_json
+from sessionstore.cli.app import INDEX, App, command, json_option, note, print_json
 from sessionstore.cli.output import age, number, one_line, safe, when, width
 
+if TYPE_CHECKING:
+    from sessionstore.index.embedding import Embedder
+
 _MARGIN = " " * 11
+_MANY = 5000
 
 
 @command("search", example="sessionstore search '\"connection reset\" role:tool after:30d'")
@@ -26,6 +30,8 @@ _MARGIN = " " * 11
 @click.option("--count", "counted", is_flag=True, help="Only say how many messages and sessions there are.")
 @click.option("--context", "-C", type=click.IntRange(0, 100), default=0, help="Show so many messages around each hit.")
 @click.option("--stem", metavar="LANGUAGE", help="Find inflected forms as well (english, german, …).")
+@click.option("--semantic", is_flag=True, help="Find what means about the same (the extra `semantic`; offline).")
+@click.option("--like", metavar="SESSION", help="Sessions about the same as this one, of those that QUERY finds.")
 @click.option("--interactive", "-i", is_flag=True, help="Pick a hit while typing, then show, export or resume it.")
 @json_option
 def search_command(
@@ -38,6 +44,8 @@ def search_command(
     counted: bool,
     context: int,
     stem: str | None,
+    semantic: bool,
+    like: str | None,
     interactive: bool,
     as_json: bool,
 ) -> None:
@@ -58,23 +66,26 @@ def search_command(
 
         pick(app, typed, sort)
         return
-    if not query:
+    if not query and like is None:
         raise errors.UsageError(reason="say what to look for, or use -i to look while typing")
+    if semantic and (counted or stem or sort != "best"):
+        raise errors.UsageError(reason="with --semantic there is no --count, --stem or --sort")
     with reader(app.store()) as connection:
         try:
+            if like is not None:
+                _print_alike(_alike(app, connection, like, typed, limit, semantic), as_json)
+                return
             if counted:
                 _print_count(count(connection, typed, stem=stem), as_json)
                 return
-            hits = search(
-                connection,
-                typed,
-                limit,
-                offset,
-                per_session=1 if sessions else 3,
-                sort=sort,
-                context=context,
-                stem=stem,
-            )
+            each = 1 if sessions else 3
+            if semantic:
+                from sessionstore.index.meaning import near
+
+                embedder, index = _meaning(app, connection)
+                hits = near(connection, index, embedder, typed, limit, offset, per_session=each, context=context)
+            else:
+                hits = search(connection, typed, limit, offset, per_session=each, sort=sort, context=context, stem=stem)
         except errors.SearchSyntax as error:
             _point(typed, error)
             raise click.exceptions.Exit(error.exit_code) from None
@@ -84,6 +95,51 @@ def search_command(
             _print_hits(hits, sessions=sessions)
         else:
             _nothing(connection, typed, offset)
+
+
+def _meaning(app: App, connection: sqlite3.Connection) -> tuple[Embedder, str]:
+    """The model and the path of the index, whose vectors are brought up to date first."""
+    from sessionstore.index import vectors
+    from sessionstore.index.embedding import Embedder
+
+    def begin(messages: int) -> None:
+        if messages > _MANY:
+            note(f"reading {number(messages)} messages for their meaning; the next time only new ones")
+
+    embedder, index = Embedder(), f"{app.store().root}/{INDEX}"
+    vectors.current(connection, index, embedder, begin)
+    return embedder, index
+
+
+def _alike(
+    app: App, connection: sqlite3.Connection, name: str, query: str, limit: int, semantic: bool
+) -> list[dict[str, Any]]:
+    from sessionstore.index.query import find
+    from sessionstore.index.search import sessions_with
+
+    key = find(connection, name)[0]["key"]
+    within = sessions_with(connection, query) if query else None
+    if semantic:
+        from sessionstore.index.meaning import like
+
+        found = like(connection, _meaning(app, connection)[1], key, limit, within)
+    else:
+        from sessionstore.index.similar import similar
+
+        found = similar(connection, key, "", limit, lambda: None, within).sessions
+    return [{**one.session, "score": one.score, "shared": one.shared} for one in found]
+
+
+def _print_alike(found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for session in found:
+        click.echo(heading(session))
+        shared = f"  {', '.join(session['shared'])}" if session["shared"] else ""
+        click.echo(f"{session['score']:>9.2f}  {click.style(safe(session['key'] + shared), dim=True)}")
+    if not found:
+        note("nothing alike")
 
 
 def _point(query: str, error: errors.SearchSyntax) -> None:

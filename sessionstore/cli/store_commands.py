@@ -204,6 +204,7 @@ def purge_command(app: App, name: str, reason: str | None, yes: bool, as_json: b
 
 
 def _erase_from_index(store: Any) -> None:
+    from sessionstore.index import vectors
     from sessionstore.index.sync import sync
     from sessionstore.index.writer import IndexWriter
 
@@ -212,6 +213,7 @@ def _erase_from_index(store: Any) -> None:
         with IndexWriter(path, store.id) as writer:
             sync(store, writer)
             writer.erase()
+    vectors.forget(path)
 
 
 @command("note", example="sessionstore note tag @last billing urgent")

@@ -8,7 +8,7 @@ that have to be compared letter by letter.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def _answer(question: Question, limit: int, offset: int, per_session: int, sort:
     order: list[tuple[Group, Candidate | None]] = []
     for group in found:
         order += [(group, candidate) for candidate in group.messages[:per_session]] or [(group, None)]
-    return _hits(question, order[offset:wanted], context)
+    return hits_of(question, order[offset:wanted], context)
 
 
 def count(
@@ -87,7 +87,18 @@ def count(
     now: datetime | None = None,
 ) -> dict[str, int]:
     """How many messages, and how many sessions, a query finds. Raises `SearchSyntax`."""
-    tree = tree_of(query, fields or {})
+    messages, sessions = _counted(connection, tree_of(query, fields or {}), stem, now)
+    return {"messages": messages, "sessions": len(sessions)}
+
+
+def sessions_with(connection: sqlite3.Connection, query: str, now: datetime | None = None) -> set[int]:
+    """The numbers of the sessions in which a query finds something. Raises `SearchSyntax`."""
+    return _counted(connection, tree_of(query, {}), None, now)[1]
+
+
+def _counted(
+    connection: sqlite3.Connection, tree: Node, stem: str | None, now: datetime | None
+) -> tuple[int, set[int]]:
     found, sessions = dict[int, int](), set[int]()
     with snapshot(connection):
         for attempt in _attempts(connection, tree, stem):
@@ -96,7 +107,7 @@ def count(
                 sessions = {*found, *candidates.titles(question), *candidates.named(question)}
             if sessions:
                 break
-    return {"messages": sum(found.values()), "sessions": len(sessions)}
+    return sum(found.values()), sessions
 
 
 def _attempts(connection: sqlite3.Connection, tree: Node, stem: str | None) -> Iterator[Node]:
@@ -183,7 +194,7 @@ def _with_titles(question: Question, found: list[Group], titles: set[int], oldes
     return sorted(whole, key=lambda group: place[group.session] if oldest else -place[group.session])
 
 
-def _hits(question: Question, order: list[tuple[Group, Candidate | None]], context: int) -> list[Hit]:
+def hits_of(question: Question, order: Sequence[tuple[Group, Candidate | None]], context: int) -> list[Hit]:
     """The data of hits; those of one session stand together."""
     connection, highlighter = question.connection, Highlighter(question.plan.marks)
     hits: list[Hit] = []

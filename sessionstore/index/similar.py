@@ -11,7 +11,7 @@ import math
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -58,22 +58,33 @@ class Similar(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Candidate:
-    """What is known of a session while words are looked up."""
+class Candidate:
+    """What is known of a session: how much it weighs, from 0 to 1, and the words it shares with their weights."""
 
     weight: float = 0.0
     shared: list[tuple[float, str]] = field(default_factory=list)
 
 
 def similar(
-    connection: sqlite3.Connection, key: str | None, text: str, limit: int, check: Callable[[], None]
+    connection: sqlite3.Connection,
+    key: str | None,
+    text: str,
+    limit: int,
+    check: Callable[[], None],
+    within: Collection[int] | None = None,
 ) -> Similar:
-    """Sessions similar to the session `key`, or without one to `text`. `check` is called now and then; it may
-    raise."""
+    """Sessions similar to the session `key`, or without one to `text`; with `within` only of the sessions with those
+    numbers. `check` is called now and then; it may raise."""
     with snapshot(connection):
-        own = {number for (number,) in connection.execute("SELECT id FROM sessions WHERE key = ?", (key,))}
+        own = numbers_of(connection, key) if key else set[int]()
         texts = [text] if key is None else _texts(connection, max(own, default=0))
-        return _compare(connection, Counter(_words(texts)), own, limit, check)
+        terms, candidates = _compare(connection, Counter(_words(texts)), own, check)
+        return Similar(terms, best(connection, candidates, limit, within, _LONG))
+
+
+def numbers_of(connection: sqlite3.Connection, key: str) -> set[int]:
+    """The numbers of a session's heads."""
+    return {number for (number,) in connection.execute("SELECT id FROM sessions WHERE key = ?", (key,))}
 
 
 def _texts(connection: sqlite3.Connection, session: int) -> Iterator[str]:
@@ -110,9 +121,8 @@ def _compare(
     connection: sqlite3.Connection,
     words: Counter[tuple[str, str]],
     own: set[int],
-    limit: int,
     check: Callable[[], None],
-) -> Similar:
+) -> tuple[list[str], dict[int, Candidate]]:
     (total,) = connection.execute("SELECT count(*) FROM sessions").fetchone()
     known: list[tuple[float, str, set[int]]] = []
     for looked_up, ((word, expression), times) in enumerate(words.most_common(_MORE)):
@@ -126,13 +136,13 @@ def _compare(
     known.sort(key=lambda entry: (-entry[0], entry[1]))
     whole = sum(weight for weight, _, _ in known[:_TELLING]) or 1.0
     telling = [entry for entry in known if entry[2]][:_TELLING]
-    candidates: dict[int, _Candidate] = {}
+    candidates: dict[int, Candidate] = {}
     for weight, word, others in telling:
         for number in others:
-            candidate = candidates.setdefault(number, _Candidate())
-            candidate.weight += weight
+            candidate = candidates.setdefault(number, Candidate())
+            candidate.weight += weight / whole
             candidate.shared.append((weight, word))
-    return Similar([word for _, word, _ in telling[:15]], _best(connection, candidates, whole, limit))
+    return [word for _, word, _ in telling[:15]], candidates
 
 
 def _sessions_with(connection: sqlite3.Connection, expression: str) -> set[int] | None:
@@ -142,14 +152,21 @@ def _sessions_with(connection: sqlite3.Connection, expression: str) -> set[int] 
     return None if len(numbers) == _COMMON else {number >> SHIFT for number in numbers}
 
 
-def _best(connection: sqlite3.Connection, candidates: dict[int, _Candidate], whole: float, limit: int) -> list[Found]:
-    """The best candidates, every session once."""
+def best(
+    connection: sqlite3.Connection,
+    candidates: Mapping[int, Candidate],
+    limit: int,
+    within: Collection[int] | None = None,
+    long: float = 0.0,
+) -> list[Found]:
+    """The best candidates by session number (of those `within`), every session once; `long` is how much less a long
+    session counts."""
     facts = connection.execute("SELECT id, key, messages FROM sessions").fetchall()
     ranked = sorted(
         (
-            (-candidates[number].weight / whole / (1 + _LONG * math.log1p(messages / 100)), key, number)
+            (-candidates[number].weight / (1 + long * math.log1p(messages / 100)), key, number)
             for number, key, messages in facts
-            if number in candidates
+            if number in candidates and (within is None or number in within)
         ),
     )
     found: dict[str, Found] = {}

@@ -127,6 +127,12 @@ def test_batches_are_listed_newest_first_with_their_state(imported: Program, tmp
     assert [entry["state"] for entry in ok(imported("batches", "--json")).json] == ["rolled-back", "done"]
 
 
+def test_sessions_alike_are_listed_with_what_they_share(shared: Program) -> None:
+    found = ok(shared("search", "--like", "@last", "--json")).json
+    assert found
+    _compare([*SECTIONS["list"], *SECTIONS["search --like"]], found, "")
+
+
 def test_hits_with_their_surroundings_have_the_documented_keys(imported: Program) -> None:
     hits = held("search", ok(imported("search", "role:tool error", "-C", "2", "--json")))
     assert all(len(hit["before"]) <= 2 and len(hit["after"]) <= 2 for hit in hits)
