@@ -4,14 +4,12 @@ as a model can take them. Tools and models are those of the managers it is given
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from importlib import import_module
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sessionstore.compat._home import home
-from sessionstore.compat._mcp_cli_managers import manager_at
 from sessionstore.compat._mcp_cli_messages import Listed
+from sessionstore.compat._mcp_cli_program import generate_system_prompt, model_manager, of_mcp_cli, tell
 from sessionstore.compat._mcp_cli_shapes import TokenUsageStats
 from sessionstore.compat._mcp_cli_tracking import SessionTracker
 from sessionstore.manager.session import Session
@@ -24,42 +22,6 @@ _GONE = (
     " add_user_message(), add_assistant_message() or add_tool_response()"
 )
 _SHARED = ("tools", "internal_tools", "server_info", "tool_to_server_map", "openai_tools", "tool_name_mapping")
-
-
-class ModelManager:
-    """Which model answers, for programs that have no manager of mcp-cli's: it holds names and calls nobody."""
-
-    def __init__(self) -> None:
-        self._provider = self._model = ""
-        self.settings: dict[str, dict[str, str | None]] = {}
-
-    def configure_provider(self, provider: str, *, api_key: str | None = None, api_base: str | None = None) -> None:
-        """Note how a provider is reached."""
-        self.settings[provider] = {"api_key": api_key, "api_base": api_base}
-
-    def switch_model(self, provider: str, model: str) -> None:
-        """Choose both."""
-        self._provider, self._model = provider, model
-
-    def switch_provider(self, provider: str) -> None:
-        """Choose a provider; which model is open."""
-        self.switch_model(provider, "")
-
-    def switch_to_model(self, model: str) -> None:
-        """Choose another model of the provider."""
-        self._model = model
-
-    def get_active_provider(self) -> str:
-        """The provider's name, "" when none was chosen."""
-        return self._provider
-
-    def get_active_model(self) -> str:
-        """The model's name, "" when none was chosen."""
-        return self._model
-
-    def get_client(self) -> Any:
-        """Raises `RuntimeError`: there is none."""
-        raise RuntimeError("there is no client here; give ChatContext mcp-cli's ModelManager, or use sessionstore.chat")
 
 
 class ChatContext:
@@ -102,11 +64,8 @@ class ChatContext:
         api_key: str | None = None,
     ) -> ChatContext:
         """A context with a model manager of its own: mcp-cli's where that is installed, else `ModelManager`."""
-        models = _mcp_cli("model_manager", "ModelManager", ModelManager)()
-        if provider and (api_base or api_key):
-            models.configure_provider(provider, api_key=api_key, api_base=api_base)
-        _choose(models, provider, model)
-        return cls(tool_manager, models)
+        reached = {"api_key": api_key, "api_base": api_base} if api_base or api_key else None
+        return cls(tool_manager, model_manager(provider, model, reached))
 
     # -- what is gone ----------------------------------------------------------------------------------------------
 
@@ -152,20 +111,21 @@ class ChatContext:
             await self._initialize()
         except Exception as error:
             logger.exception("the chat context cannot be initialised")
-            _tell(f"Error initializing chat context: {error}")
+            tell(f"Error initializing chat context: {error}")
             return False
         if not self.tools:
-            _tell("No tools available. Chat functionality may be limited.")
+            tell("No tools available. Chat functionality may be limited.")
         return True
 
     async def _initialize(self) -> None:
         await self._initialize_tools()
         self.system_prompt = self._prompt()
+        self._place = home()
         self._begin()
 
     def _begin(self, system_prompt: str | None = None, session: Session | None = None) -> None:
         self.session_manager = SessionTracker(
-            home(),
+            self._place,
             self.system_prompt if system_prompt is None else system_prompt,
             self.enable_infinite_context,
             self.token_threshold,
@@ -194,7 +154,7 @@ class ChatContext:
 
     def _prompt(self) -> str:
         """The instructions: mcp-cli's where that is installed, else short ones of our own."""
-        made = _mcp_cli("chat.system_prompt", "generate_system_prompt", generate_system_prompt)
+        made = of_mcp_cli("chat.system_prompt", "generate_system_prompt", generate_system_prompt)
         return str(made([tool.to_openai_format() for tool in self.internal_tools]))
 
     def _tracker(self) -> SessionTracker:
@@ -255,8 +215,8 @@ class ChatContext:
         context = tracker.context()
         warning = context.warning() if context else None
         if warning:
-            logger.warning("%s", warning)
-            _tell(warning)
+            logger.info("%s", warning)
+            tell(warning)
 
     async def add_tool_response(self, tool_call_id: str, content: str, name: str) -> None:
         """Add what a tool gave back; durable when this returns. Raises `RuntimeError`."""
@@ -298,8 +258,7 @@ class ChatContext:
     async def resume(self, session_id: str) -> None:
         """Go on with a conversation of the store; `session_id` is any name of it, or `@last`. Raises `RuntimeError`,
         `NotFound`, `Ambiguous`."""
-        self._tracker()
-        session = manager_at(home()).get(session_id)
+        session = self._tracker().manager.get(session_id)
         first = next(iter(session.messages()), None)
         told = first["parts"][0].get("content", "") if first is not None and first["role"] == "system" else ""
         self._begin(str(told), session)
@@ -358,90 +317,3 @@ class ChatContext:
     def __str__(self) -> str:
         counts = f"{len(self.tools)} tools, {self._length()} messages"
         return f"Chat session with {self.provider}/{self.model} ({counts})"
-
-
-class TestChatContext(ChatContext):
-    """A context whose tools are those of a stream manager."""
-
-    __test__ = False
-
-    def __init__(self, stream_manager: Any, model_manager: Any) -> None:
-        super().__init__(None, model_manager)
-        self.stream_manager = stream_manager
-
-    @classmethod
-    def create_for_testing(
-        cls, stream_manager: Any, provider: str | None = None, model: str | None = None
-    ) -> TestChatContext:
-        """A context with a model manager of its own."""
-        models = _mcp_cli("model_manager", "ModelManager", ModelManager)()
-        _choose(models, provider, model)
-        return cls(stream_manager, models)
-
-    async def _initialize_tools(self) -> None:
-        manager = self.stream_manager
-        found = manager.get_internal_tools() if hasattr(manager, "get_internal_tools") else manager.get_all_tools()
-        self.tools = list(found)
-        self.server_info = list(manager.get_server_info())
-        self.tool_to_server_map = {tool.name: manager.get_server_for_tool(tool.name) for tool in self.tools}
-        await self._adapt_tools_for_provider()
-        self.internal_tools = list(self.tools)
-
-    async def _adapt_tools_for_provider(self) -> None:
-        self.tool_name_mapping = {}
-        self.openai_tools = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description or "",
-                    "parameters": tool.parameters or {},
-                },
-            }
-            for tool in self.tools
-        ]
-
-    def _prompt(self) -> str:
-        made = _mcp_cli("chat.system_prompt", "generate_system_prompt", generate_system_prompt)
-        return str(made(self.openai_tools))
-
-    async def execute_tool(self, tool_name: str, arguments: dict[str, Any]) -> Any:
-        """Use a tool. Raises `ValueError` when the stream manager cannot."""
-        if not hasattr(self.stream_manager, "call_tool"):
-            raise ValueError("the stream manager cannot use tools: it has no call_tool")
-        return await self.stream_manager.call_tool(tool_name, arguments)
-
-    async def get_server_for_tool(self, tool_name: str) -> str:
-        """The server that has a tool, "Unknown" when none is known."""
-        return self.stream_manager.get_server_for_tool(tool_name) or "Unknown"
-
-
-def generate_system_prompt(tools: Sequence[dict[str, Any]]) -> str:
-    """Instructions for a model with these tools (in OpenAI's shape)."""
-    said = "You are a helpful assistant."
-    names = [str(tool.get("function", {}).get("name", "")) for tool in tools]
-    if not names:
-        return said
-    return f"{said} Use the tools you have where they help: {', '.join(names)}. Say what you did, and what failed."
-
-
-def _choose(models: Any, provider: str | None, model: str | None) -> None:
-    if provider and model:
-        models.switch_model(provider, model)
-    elif provider:
-        models.switch_provider(provider)
-    elif model:
-        models.switch_to_model(model)
-
-
-def _mcp_cli(module: str, name: str, otherwise: Callable[..., Any]) -> Callable[..., Any]:
-    """A function or class of mcp-cli where that is installed."""
-    try:
-        return getattr(import_module(f"mcp_cli.{module}"), name, otherwise)
-    except ImportError:
-        return otherwise
-
-
-def _tell(sentence: str) -> None:
-    """Say something to the person at the terminal, in yellow as mcp-cli does."""
-    print(f"\x1b[33m{sentence}\x1b[0m" if sys.stdout.isatty() else sentence, flush=True)

@@ -86,7 +86,7 @@ class SessionStore:
             path = self._own_path(session_id) or self._named(session_id)
             data = None if path is None else self._read(path)
             if data is None:
-                logger.warning("session not found: %s", session_id)
+                logger.info("session not found: %s", session_id)
             return data
 
     def list_sessions(self) -> list[SessionMetadata]:

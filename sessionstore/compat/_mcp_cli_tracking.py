@@ -18,6 +18,8 @@ from sessionstore import layout, objects
 from sessionstore.compat._mcp_cli_managers import manager_at
 from sessionstore.compat._mcp_cli_messages import Listed, for_model, plain_calls, unified
 from sessionstore.compat._mcp_cli_shapes import TokenUsageStats
+from sessionstore.importers.common import title_line
+from sessionstore.importers.openai_chat import text_of
 from sessionstore.journal import now
 from sessionstore.manager.aio import AsyncSession, AsyncSessionManager
 from sessionstore.manager.context import Context, room
@@ -103,7 +105,8 @@ class SessionTracker:
         return await self._append([unified(message)])
 
     async def _append(self, messages: list[Message], model: str = "", provider: str = "") -> str:
-        session = self._begun(model, provider)
+        text = text_of(messages[0]) if messages[0]["role"] == "user" else ""
+        session = self._begun(model, provider, title_line(text) or None)
         await AsyncSession(self._async, session).append(messages)
         return self.session_id
 
@@ -126,7 +129,7 @@ class SessionTracker:
         await self._async._call(session.key, work)
         return self.session_id
 
-    def _begun(self, model: str = "", provider: str = "") -> Session:
+    def _begun(self, model: str = "", provider: str = "", title: str | None = None) -> Session:
         with self._lock:
             if self.session is None:
                 self.session = self.manager.create(
@@ -134,6 +137,7 @@ class SessionTracker:
                     model=model or None,
                     provider=provider or None,
                     system=self.system_prompt,
+                    title=title,
                     tools=self.tools or None,
                     cwd=os.getcwd(),
                 )

@@ -6,9 +6,10 @@ See docs/compat/mcp_cli.md for where the data lives and what is better than it w
 
 from __future__ import annotations
 
-from sessionstore.compat._mcp_cli_context import ChatContext, ModelManager, TestChatContext, generate_system_prompt
+from sessionstore.compat._mcp_cli_context import ChatContext
 from sessionstore.compat._mcp_cli_exporters import JSONExporter, MarkdownExporter
 from sessionstore.compat._mcp_cli_files import DEFAULT_SESSIONS_DIR, SessionStore
+from sessionstore.compat._mcp_cli_program import ModelManager, generate_system_prompt
 from sessionstore.compat._mcp_cli_shapes import (
     DEFAULT_AGENT_ID,
     ConversationHistory,
@@ -21,6 +22,7 @@ from sessionstore.compat._mcp_cli_shapes import (
     ToolCall,
     TurnUsage,
 )
+from sessionstore.compat._mcp_cli_testing import TestChatContext
 from sessionstore.compat._mcp_cli_tracking import SessionTracker
 
 __all__ = [
