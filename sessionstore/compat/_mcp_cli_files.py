@@ -51,7 +51,7 @@ class SessionStore:
         folder = _plain(agent_id)
         self.sessions_dir = self._root / (f"{folder}_" if folder.casefold() == BESIDE else folder)
         fsio.make_directory(os.path.realpath(self.sessions_dir))
-        self._home = home(sessions_dir)
+        self._home = home(None if sessions_dir is None else os.path.abspath(sessions_dir))
         self._lock = threading.RLock()
         self._live: Live | None = None
 
