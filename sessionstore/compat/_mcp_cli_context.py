@@ -248,7 +248,12 @@ class ChatContext:
         self.token_stats = await self._tracker().get_usage()
         return self.token_stats
 
-    # -- what mcp-cli only planned ---------------------------------------------------------------------------------
+    # -- what mcp-cli only planned, or asked for and did not have --------------------------------------------------
+
+    def get_conversation_history(self) -> Listed:
+        """All messages in OpenAI's shape, also those that are sent as a summary: what an exporter wants. Raises
+        `RuntimeError`."""
+        return self._tracker().get_conversation()
 
     @property
     def session_id(self) -> str:

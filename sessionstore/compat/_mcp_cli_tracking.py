@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,9 @@ class SessionTracker:
         """The session in the store; None before the first message."""
         self._async = AsyncSessionManager(self.manager)
         self._lock = threading.Lock()
-        waiting = session.pending() if session else None
-        self._open: set[str] = set(waiting["calls"]) if waiting else set()
-        self._early: set[str] = set()
+        self._asked: set[str] = set(_calls(session.messages())) if session else set()
+        self._early: dict[str, str] = {}
+        """Results that came before their call: the call's id, and the id of the message."""
         self._costs = _Costs()
 
     # -- adding ----------------------------------------------------------------------------------------------------
@@ -77,10 +77,10 @@ class SessionTracker:
         message = unified({"role": "assistant", "content": response or "", "tool_calls": calls or None})
         message |= {"model": model or None, "provider": provider or None}
         wanted = {call["id"] for call in calls}
-        late, self._early = wanted & self._early, self._early - wanted
-        self._open |= wanted - late
-        if late:
-            return await self._add_before(message, late, model, provider)
+        early = {self._early.pop(name) for name in wanted if name in self._early}
+        self._asked |= wanted
+        if early:
+            return await self._add_before(message, early)
         return await self._append([message], model, provider)
 
     async def tool_used(
@@ -92,10 +92,8 @@ class SessionTracker:
         answer: Message = {"type": "tool_call_response", "id": call_id or "", "response": error or result, **failed}
         told: Message = {"role": "tool", "parts": [answer], "x": {"name": tool_name}}
         if call_id is not None:
-            if call_id in self._open:
-                self._open.discard(call_id)
-            else:
-                self._early.add(call_id)
+            if call_id not in self._asked:
+                told["id"] = self._early[call_id] = layout.ulid()
             return await self._append([told])
         answer["id"] = f"call_{layout.ulid()}"
         asked = {"type": "tool_call", "id": answer["id"], "name": tool_name, "arguments": arguments or {}}
@@ -110,15 +108,15 @@ class SessionTracker:
         await AsyncSession(self._async, session).append(messages)
         return self.session_id
 
-    async def _add_before(self, message: Message, late: set[str], model: str, provider: str) -> str:
-        """Add a message whose calls were answered before it came: the answers are put behind it. The order in which
-        they came stays in the session's history."""
-        session = self._begun(model, provider)
+    async def _add_before(self, message: Message, early: set[str]) -> str:
+        """Add a message whose calls were answered before it came: the answers, by their messages' ids, are put behind
+        it. The order in which they came stays in the session's history."""
+        session = self._begun()
         made = complete([message])
 
         def ordered(messages: list[Message]) -> list[Message]:
-            early = [one for one in messages if one["role"] == "tool" and one["parts"][0].get("id") in late]
-            return [one for one in messages if one not in early] + made + early
+            answers = [one for one in messages if one["id"] in early]
+            return [one for one in messages if one["id"] not in early] + made + answers
 
         def work() -> None:
             with self.manager.held(session.key):
@@ -186,6 +184,10 @@ class SessionTracker:
         context = self._context(threshold, model=model or None, budget=None if self.infinite_context else threshold)
         return for_model(context.messages(), self._bytes)
 
+    def get_conversation(self) -> Listed:
+        """All messages in OpenAI's shape, of all segments, as they were added."""
+        return self.get_messages_for_llm() if self.session is None else for_model(self.session.history(), self._bytes)
+
     def _bytes(self, name: str) -> bytes:
         return self.manager.store.objects.get(name, objects.VALUE, check=True)
 
@@ -248,6 +250,11 @@ class SessionTracker:
         assert self.session is not None
         options |= {"infinite": self.infinite_context, "summariser": self.summariser}
         return self.session.context(threshold=threshold, **options)
+
+
+def _calls(messages: Iterable[Message]) -> Iterator[str]:
+    """The ids of all tool calls in some messages."""
+    return (part["id"] for message in messages for part in message["parts"] if part.get("type") == "tool_call")
 
 
 class _Costs:

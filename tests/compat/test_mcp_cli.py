@@ -323,6 +323,19 @@ def test_a_deleted_session_is_put_away_and_comes_back_when_it_is_saved(store: Se
         assert manager.get("chat-1").count == 2
 
 
+def test_a_deleted_session_can_be_had_back_on_the_command_line(
+    store: SessionStore, folder: Path, tmp_path: Path
+) -> None:
+    store.save(talk("chat-1", "one"))
+    assert store.delete("chat-1")
+    program = Program(tmp_path, tmp_path, folder / "sessionstore")
+    command = [sys.executable, "-m", "sessionstore", "note", "unarchive", "chat-1"]
+    subprocess.run(command, env=program.environment(), check=True, cwd=tmp_path, timeout=60)
+    found = store.load("chat-1")
+    assert found is not None and found.messages[0]["content"] == "one"
+    assert [metadata.session_id for metadata in store.list_sessions()] == ["chat-1"]
+
+
 def test_agents_do_not_see_each_other(folder: Path) -> None:
     one, other = SessionStore(folder, "gardener"), SessionStore(folder)
     one.save(talk("chat-1", "beds"))

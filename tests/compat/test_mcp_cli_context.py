@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from sessionstore.compat import _mcp_cli_managers as managers
 from sessionstore.compat.mcp_cli import (
     ChatContext,
     ConversationHistory,
+    MarkdownExporter,
     Message,
     MessageRole,
     ModelManager,
@@ -197,6 +199,7 @@ def test_it_fails_fast_before_it_is_initialised() -> None:
         lambda: asyncio.run(context.get_token_stats()),
         lambda: asyncio.run(context.resume("@last")),
         context.get_messages_for_llm,
+        context.get_conversation_history,
         context.get_conversation_length,
     ]
     for use in waiting:
@@ -244,6 +247,7 @@ def test_a_conversation_is_in_the_store(place: Path) -> None:
     async def talk(context: ChatContext) -> None:
         assert stored(place) == []
         assert [message["role"] for message in context.get_messages_for_llm()] == ["system"]
+        assert context.get_conversation_history() == context.get_messages_for_llm()
         await context.add_user_message("How much is 1 and 2?")
         await context.add_assistant_message("", [call("call_1", arguments='{"a": 1, "b": 2}')])
         await context.add_tool_response("call_1", "3", "add")
@@ -461,13 +465,33 @@ def test_going_on_with_a_conversation(place: Path) -> None:
         await context.resume(name)
         assert context.session_id == name and context.token_stats.total_tokens > 0
         await context.add_tool_response("call_1", "remembered", "add")
-        await context.add_assistant_message("I do.")
+        await context.add_assistant_message("I do.", [call("call_1")])
+        await context.add_tool_response("call_1", "again", "add")
         with pytest.raises(errors.NotFound):
             await context.resume("nothing-of-that-name")
 
     messages = run(second).get_messages_for_llm()
-    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "assistant"]
+    assert [message["role"] for message in messages] == ["system", "user", *["assistant", "tool"] * 2]
+    assert [message["content"] for message in messages if message["role"] == "tool"] == ["remembered", "again"]
+    OPENAI.validate_python(messages)
     assert len(stored(place)) == 1
+
+
+def test_ids_of_calls_that_repeat_stay_with_their_turns() -> None:
+    async def talk(context: ChatContext) -> None:
+        for number in range(3):
+            await context.add_user_message(f"Question {number}")
+            await context.add_assistant_message("", [call("add:0"), call("add:1")])
+            await context.add_tool_response("add:1", f"second of {number}", "add")
+            await context.add_tool_response("add:0", f"first of {number}", "add")
+            await context.add_tool_response("add:0", f"once more of {number}", "add")
+
+    messages = run(talk).get_messages_for_llm()
+    OPENAI.validate_python(messages)
+    told = [message["content"] for message in messages if message["role"] == "tool"]
+    assert told == [f"{which} of {number}" for number in range(3) for which in ("first", "second")]
+    ids = [one["id"] for message in messages for one in message.get("tool_calls", ())]
+    assert len(set(ids)) == 6
 
 
 # -- tokens, segments, cost ------------------------------------------------------------------------------------------
@@ -518,6 +542,9 @@ def test_segments_come_by_themselves_and_the_conversation_goes_on(place: Path) -
     assert messages[-1]["content"].startswith("Answer 39")
     assert sum(len(message["content"]) for message in messages) < 4 * 3_500
     assert context.get_conversation_length() == 82
+    everything = context.get_conversation_history()
+    assert len(everything) == 83 and everything[2]["content"] == "Mimi is a grey cat."
+    assert MarkdownExporter.export(everything).count("### User") == 41
     assert stored(place)[0].count == 83
 
 
@@ -815,6 +842,15 @@ asyncio.run(main())
     assert done.returncode == -signal.SIGKILL
     (session,) = stored(tmp_path / "killed")
     assert [message["parts"][0]["content"] for message in session.history()][1:] == [f"turn {n}" for n in range(5)]
+
+
+def test_the_example_in_the_documents_does_what_it_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "compat" / "mcp_cli.md").read_text(encoding="utf-8")
+    (code,), (expected,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "text"))
+    environment = Program(tmp_path, tmp_path).environment()
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (expected, "")
 
 
 def test_one_manager_for_each_store(place: Path, tmp_path: Path) -> None:
