@@ -556,6 +556,36 @@ for n in range(10):
     assert len(SessionStore(folder).list_sessions()) == 7
 
 
+def test_what_was_saved_survives_a_kill_at_any_moment(folder: Path) -> None:
+    writer = """
+import sys
+from pathlib import Path
+from sessionstore.compat.mcp_cli import SessionData, SessionMetadata, SessionStore
+store, said = SessionStore(Path(sys.argv[1])), []
+for n in range(10_000):
+    said.append({"role": "user", "content": f"turn {n} " + "x" * 500})
+    store.save(SessionData(metadata=SessionMetadata(session_id=sys.argv[2]), messages=said[-200:]))
+    print(n, flush=True)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for wait in (1, 7, 40):
+        process = subprocess.Popen(
+            [sys.executable, "-c", writer, str(folder), f"chat-{wait}"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        last = [int(process.stdout.readline()) for _ in range(wait)][-1]
+        process.kill()
+        last = max([last, *map(int, process.communicate()[0].split())])
+        found = SessionStore(folder).load(f"chat-{wait}")
+        assert found is not None and f"turn {last}" in {message["content"][:-501] for message in found.messages}
+        assert json.loads((folder / "default" / f"chat-{wait}.json").read_bytes())["messages"] == found.messages
+        (said,) = (said for key, said in kept(folder).items() if key.endswith(f":chat-{wait}"))
+        assert [text.split()[1] for text in said] == [str(n) for n in range(len(said))] and len(said) > last
+
+
 # -- exports ---------------------------------------------------------------------------------------------------------
 
 
