@@ -38,7 +38,7 @@ PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"export
 PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors"}
 """Formats know nothing of the store."""
 
-ON_DEMAND = {"mcp_server", "llm_plugin"}
+ON_DEMAND = {"compat", "mcp_server", "llm_plugin"}
 """Packages that nothing else imports before they are used."""
 
 EXTRAS = {"mcp", "mcp_types", "llm"}

@@ -58,7 +58,7 @@ class Context:
         self.session, self.model = session, model or session.model
         self.threshold, self.warn_at, self.infinite = threshold, warn_at, infinite
         self.counter, self.summariser = counter, summariser or Extractive()
-        self.budget = budget or _room(self.model)
+        self.budget = budget or room(self.model)
         self.path: Sequence[Message] = session.messages()
         """The messages that count, in order; a long session is read where it is looked at."""
         if not getattr(self.path, "straight", False):
@@ -176,7 +176,7 @@ class Context:
         return self.used().tokens >= self.threshold
 
 
-def _room(model: str | None) -> int:
+def room(model: str | None) -> int:
     """How many tokens of context a model takes beside its answer; 0 when that is not known."""
     able = capabilities_of(model)
     return able.context - min(able.output, able.context // 4)
