@@ -117,6 +117,14 @@ def is_purged(store: Store, key: str) -> bool:
     return TOMBSTONE in notes_of(store, key)
 
 
+def said_at(store: Store, key: str, fields: Iterable[str]) -> datetime | None:
+    """When one of these fields of a session was last said or taken back; None when none ever was, or nobody knows."""
+    wanted = frozenset(fields)
+    times = [_instant(note["time"]) for note in _notes(store, key) if note["field"] in wanted]
+    latest = max(times, default=None)
+    return latest if latest is not None and latest.year > 1 else None
+
+
 def in_force(notes: Iterable[Note]) -> dict[str, Any]:
     """What some notes on one session (each with its file name under "_name") come to, by field."""
     latest = {note["field"]: note["value"] for note in sorted(notes, key=_rank)}

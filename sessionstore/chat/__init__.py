@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sessionstore.adapters.base import Delta, Settings
     from sessionstore.chat.core import Answer, Chat, Streaming, chat
+    from sessionstore.chat.window import Window
 
-__all__ = ["Answer", "Chat", "Delta", "Settings", "Streaming", "chat"]
+__all__ = ["Answer", "Chat", "Delta", "Settings", "Streaming", "Window", "chat"]
 
-_HOMES = {"Delta": "adapters.base", "Settings": "adapters.base"}
+_HOMES = {"Delta": "adapters.base", "Settings": "adapters.base", "Window": "chat.window"}
 
 
 def __getattr__(name: str) -> Any:

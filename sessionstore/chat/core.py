@@ -21,6 +21,7 @@ from typing import Any
 from sessionstore import adapters, errors, objects
 from sessionstore.adapters.base import Adapter, Ask, Delta, Message, Settings, Stream
 from sessionstore.chat import incoming, thread
+from sessionstore.chat import window as windows
 from sessionstore.chat.sessions import Session, Sessions
 from sessionstore.exporters.content import texts
 from sessionstore.exporters.report import Report
@@ -69,14 +70,17 @@ class Chat:
     """Conversations with any model, kept by `sessions` (a `SessionManager`). Safe to share between threads.
 
     `settings` says how to reach the providers: adapter name -> `Settings`, or a function of the adapter's class.
+    `window` says how a long conversation is told; None tells it whole, whatever its length.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         settings: Mapping[str, Settings] | Callable[[type[Adapter]], Settings] | None = None,
+        *,
+        window: windows.Window | None = windows.USUAL,
     ) -> None:
-        self.sessions = sessions
+        self.sessions, self.window = sessions, window
         self._settings = settings or {}
         self._adapters: dict[str, Adapter] = {}
 
@@ -179,11 +183,21 @@ class Chat:
             given = incoming.tail(given, session.history(), session.revision.get("system") or ())
             if session.model and wanted != session.model:
                 self.sessions.switch_model(session, wanted, consent=consent)
-        turn = Turn(self.sessions, session, adapter, name, options, list(tools) if tools is not None else None)
+        given_tools = list(tools) if tools is not None else None
+        turn = Turn(self.sessions, session, adapter, name, options, given_tools, self._shown)
         turn.say(given)
         if thread.unanswered(session.history()) is None:
             raise errors.UsageError(reason=f"{session.key} has no turn that waits for an answer; say something")
         return turn
+
+    def _shown(self, session: Session, model: str, history: Sequence[Message], report: Report) -> Sequence[Message]:
+        return windows.shown(self.window, session, model, history, report, self.once) if self.window else history
+
+    def once(self, prompt: str, model: str) -> str:
+        """What a model says to one prompt; nothing of it is kept. Raises `ProviderError`."""
+        adapter, name = self.adapter(model)
+        said = [{"id": "prompt", **incoming.messages(prompt)[0]}]
+        return "\n\n".join(texts(adapter.answer(Ask(name, said), Report())["parts"]))
 
 
 class Turn:
@@ -197,9 +211,10 @@ class Turn:
         model: str,
         options: dict[str, Any],
         tools: list[Any] | None,
+        shown: Callable[[Session, str, Sequence[Message], Report], Sequence[Message]],
     ) -> None:
         self.sessions, self.session, self.adapter = sessions, session, adapter
-        self._model, self._options, self._tools = model, options, tools
+        self._model, self._options, self._tools, self._shown = model, options, tools, shown
         self._asked: Message | None = None
         self._again = False
         """Whether an unfinished answer already follows what was asked."""
@@ -251,12 +266,13 @@ class Turn:
         later = history[len(history) if asked is None else asked + 1 :]
         unfinished = [message for message in later if message["role"] == "assistant"]
         self._again = bool(unfinished)
-        path = thread.told_of(message for message in history if message not in unfinished)
+        self.report, self._began = Report(), time.monotonic()
+        seen = self._shown(session, self._model or self.adapter.name, history, self.report)
+        path = thread.told_of(message for message in seen if message not in unfinished)
         about = dict(session.revision)
         about = {name: about[name] for name in ("system", "tools", "source", "models") if about.get(name)}
         if self._tools is not None:
             about["tools"] = self._tools
-        self.report, self._began = Report(), time.monotonic()
         _trace("asking", session, model=self._model, provider=self.adapter.provider, messages=len(path))
         return Ask(self._model, thread.with_bytes(path, self._bytes, self.report), about, **self._options)
 

@@ -30,6 +30,9 @@ class Session(Protocol):
     def history(self) -> Sequence[Message]:
         """The active path, in order."""
 
+    def context(self, **options: Any) -> Any:
+        """The session as a model's context (`manager.context.Context`)."""
+
     def append(self, messages: Iterable[Mapping[str, Any]]) -> Any:
         """Add messages; durable when this returns. Ids and times that are not given are made."""
 

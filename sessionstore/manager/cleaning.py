@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from sessionstore import errors
 from sessionstore.manager.finding import revisions
-from sessionstore.manager.lifecycle import CleanUp, age_of, notes_for, state_of
+from sessionstore.manager.lifecycle import CLOSED, CleanUp, age_of, notes_for, state_of
+from sessionstore.notes import said_at
 
 if TYPE_CHECKING:
     from sessionstore.manager.core import SessionManager
@@ -66,10 +67,13 @@ def _one(manager: SessionManager, policy: CleanUp, key: str, dry_run: bool) -> s
     """Decide and act under the session's lock, so that a turn that has just come is not overlooked."""
     with manager.held(key):
         live = manager.live(key)
-        notes, age = live.notes(), age_of(live.head(), datetime.now(UTC))
+        present, notes = datetime.now(UTC), live.notes()
+        age, state = age_of(live.head(), present), state_of(live.head(), notes)
         if notes.get("star") or age is None:
             return None
-        became = policy.next_state(state_of(live.head(), notes), age)
+        if state not in CLOSED and (said := said_at(manager.store, key, ("state", "archived"))) is not None:
+            age = min(age, present - said)
+        became = policy.next_state(state, age)
         if became is None or dry_run:
             return became
         if became != "purged":

@@ -66,7 +66,8 @@ class Context:
         self._facts = facts(session.manager.pages, self.path, counter)
         self.counts = [fact.tokens for fact in self._facts]
         lead = next((n for n, fact in enumerate(self._facts) if fact.role != "system"), len(self.path))
-        self._lead = lead
+        self.lead = lead
+        """How many messages of the path are the instructions at its beginning."""
         self.segments = self._cut() if infinite else [Segment(lead, len(self.path), sum(self.counts[lead:]))]
         """The segments, the current one last. The instructions at the beginning belong to none."""
 
@@ -74,15 +75,15 @@ class Context:
 
     def _blocks(self) -> Iterator[tuple[int, int, int]]:
         """(start, end, tokens) of what must not be torn apart: a message, with the tool results that follow it."""
-        start = self._lead
-        for place in range(self._lead + 1, len(self.path) + 1):
+        start = self.lead
+        for place in range(self.lead + 1, len(self.path) + 1):
             if place == len(self._facts) or self._facts[place].role != "tool":
                 yield start, place, sum(self.counts[start:place])
                 start = place
 
     def _cut(self) -> list[Segment]:
         found: list[Segment] = []
-        start, size = self._lead, 0
+        start, size = self.lead, 0
         for begin, end, cost in self._blocks():
             if end <= begin:
                 continue
@@ -125,22 +126,23 @@ class Context:
         """What to send: the instructions, a summary of the closed segments, the current segment; as far as it fits, and
         as the model can take it."""
         told = self.summary()
-        current = self.segments[-1]
-        begin = self._first_that_fits(current, tokens.of_text(told))
-        shown = [*self.path[: self._lead], *self._told(told), *self.path[begin:]]
+        shown = [*self.path[: self.lead], *self.told(told), *self.path[self.begin(told) :]]
         return fitted(shown, self.model or "")
 
-    def _told(self, summary: str) -> list[Message]:
+    def told(self, summary: str) -> list[Message]:
+        """The message that tells a summary; none of an empty one."""
         if not summary:
             return []
         parts = [{"type": "text", "content": f"{SUMMARY}\n{summary}"}]
         return [{"id": "summary", "role": "user", "kind": "compaction", "parts": parts}]
 
-    def _first_that_fits(self, current: Segment, told: int) -> int:
-        """Where the view of the current segment begins: the latest blocks that fit, at least the last one."""
+    def begin(self, summary: str = "") -> int:
+        """Where on the path the view of the current segment begins, beside such a summary: the latest blocks that fit,
+        at least the last one."""
+        current = self.segments[-1]
         if not self.budget:
             return current.start
-        left = self.budget - sum(self.counts[: self._lead]) - told
+        left = self.budget - sum(self.counts[: self.lead]) - tokens.of_text(summary)
         blocks = [block for block in self._blocks() if block[0] >= current.start]
         begin = current.end
         for start, _, cost in reversed(blocks):
@@ -161,7 +163,7 @@ class Context:
             following = self.counts if last is None else self.counts[last + 1 :]
             billed = 0 if last is None else self._facts[last].billed
             return tokens.Count(billed + sum(following), bool(following))
-        return tokens.Count(sum(self.counts[: self._lead]) + current.tokens, True)
+        return tokens.Count(sum(self.counts[: self.lead]) + current.tokens, True)
 
     def warning(self) -> str | None:
         """One line when the current segment has come near the threshold, else None."""

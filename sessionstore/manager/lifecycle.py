@@ -61,14 +61,14 @@ def check_open(state: str, key: str) -> None:
 
 def notes_for(state: str) -> dict[str, Any]:
     """The notes that state it; None takes one back."""
-    plain = state in ("created", "active")
-    return {"archived": True if state in CLOSED else None, "state": None if plain else state}
+    return {"archived": True if state in CLOSED else None, "state": None if state == "created" else state}
 
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
     """What `clean_up` does with sessions that nobody has touched for long. Ages are counted from a session's last
-    message; None means never. Sessions with a star, and those of other sources than `sources`, are left alone.
+    message; None means never. A session that was retrieved, paused or completed since is idle from then on. Sessions
+    with a star, and those of other sources than `sources`, are left alone.
 
     Only what has expired is ever purged, and a purge leaves a tombstone."""
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
+from sessionstore import errors
 from sessionstore.index.query import list_sessions
 from sessionstore.manager.lifecycle import state_of
-from sessionstore.notes import in_force
+from sessionstore.notes import STATES, in_force
 
 _ALL = 10_000_000
 
@@ -24,7 +25,9 @@ def listed(
     sort: str,
     filters: dict[str, str],
 ) -> list[dict[str, Any]]:
-    """Sessions as `list_sessions` gives them, each with its "state"."""
+    """Sessions as `list_sessions` gives them, each with its "state". Raises `UsageError`."""
+    if state is not None and state not in STATES:
+        raise errors.UsageError(reason=f"there is no state {state!r}; there are {', '.join(STATES)}")
     notes = _notes(connection)
     if state is None:
         found = list_sessions(connection, filters, limit, offset, sort, starred=starred, archived=archived)

@@ -35,6 +35,18 @@ def test_a_whole_life(manager: SessionManager) -> None:
     assert verify(manager.store).ok
 
 
+def test_a_session_may_be_active_before_its_first_turn(manager: SessionManager) -> None:
+    session = manager.create("ready")
+    session.set_state("active")
+    assert session.state == "active"
+    session.set_state("paused")
+    session.set_state("active")
+    assert session.state == "active"
+    assert [one["key"] for one in manager.list(state="active")] == ["native:ready"]
+    with pytest.raises(errors.UsageError, match="no state 'asleep'"):
+        manager.list(state="asleep")
+
+
 def test_a_new_turn_wakes_a_session_that_rests(manager: SessionManager) -> None:
     session = manager.create()
     session.add_user("Hello")
@@ -116,6 +128,17 @@ def test_nothing_is_ever_purged_by_default_and_imported_sessions_are_left_alone(
         manager.clean_up()
     assert manager.get("ancient").state == "archived"
     assert manager.get("kimi:x").state == "active"
+
+
+def test_what_was_taken_out_of_the_archive_is_not_put_back_at_once(manager: SessionManager) -> None:
+    session = old(manager, "idle", 40)
+    manager.clean_up()
+    manager.retrieve(session)
+    assert manager.clean_up() == {}
+    assert session.state == "retrieved"
+    assert manager.clean_up(CleanUp(timedelta(0))) == {"native:idle": "archived"}
+    set_note(manager.store, session.key, "archived", None)
+    assert manager.clean_up() == {}
 
 
 def test_a_manager_with_a_policy_cleans_up_by_itself(tmp_path: Path) -> None:
