@@ -20,7 +20,7 @@ from typing import Any
 
 from sessionstore import adapters, errors, objects
 from sessionstore.adapters.base import Adapter, Ask, Delta, Message, Settings, Stream
-from sessionstore.chat import incoming, thread
+from sessionstore.chat import incoming, parameters, thread
 from sessionstore.chat import window as windows
 from sessionstore.chat.sessions import Session, Sessions
 from sessionstore.exporters.content import texts
@@ -111,7 +111,7 @@ class Chat:
         """Say something and get the answer. Without `session_id` a new session begins; one that is not there is made.
         Without `model` the session's goes on; another than that needs `consent`. `tools` are definitions in any
         provider's shape; those in the `toolbox` are run, until the model answers in words. `options` are the fields of
-        `adapters.base.Ask`: max_tokens, temperature, reasoning, safety, … Raises `ProviderError`, `UsageError`; what
+        `adapters.base.Ask`: max_tokens, temperature, reasoning, safety (kept for the next questions), … Raises `ProviderError`, `UsageError`; what
         was said is in the session even then."""
         turn = self._begin(messages, model, session_id, tools, consent, options)
         for _ in range(ROUNDS):
@@ -183,6 +183,8 @@ class Chat:
             given = incoming.tail(given, session.history(), session.revision.get("system") or ())
             if session.model and wanted != session.model:
                 self.sessions.switch_model(session, wanted, consent=consent)
+        parameters.remember(session, options)
+        options = parameters.with_kept(session, wanted, options)
         given_tools = list(tools) if tools is not None else None
         turn = Turn(self.sessions, session, adapter, name, options, given_tools, self._shown)
         turn.say(given)

@@ -27,6 +27,13 @@ class Session(Protocol):
     def revision(self) -> Mapping[str, Any]:
         """Its fields as they are stored: `system`, `tools`, `aliases`, …"""
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the program keeps about it, a copy."""
+
+    def set_metadata(self, /, **changes: Any) -> dict[str, Any]:
+        """Change that."""
+
     def history(self) -> Sequence[Message]:
         """The active path, in order."""
 

@@ -143,6 +143,8 @@ class Context:
         if not self.budget:
             return current.start
         left = self.budget - sum(self.counts[: self.lead]) - tokens.of_text(summary)
+        if current.tokens <= left:
+            return current.start
         blocks = [block for block in self._blocks() if block[0] >= current.start]
         begin = current.end
         for start, _, cost in reversed(blocks):

@@ -224,6 +224,33 @@ def test_another_model_needs_consent_and_is_recorded(talk: Chat, reopened: Reope
     assert talk.ask("Still you?", session_id="s").message["provider"] == "anthropic"
 
 
+def test_safety_settings_are_kept_with_the_session(talk: Chat, sessions: SessionManager, mocked: Mocked) -> None:
+    safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+    talk.ask("Hello", "gemini-2.5-pro", "s", safety=safety)
+    talk.ask("And again?", session_id="s")
+    assert [one["body"]["safetySettings"] for one in mocked.asked()] == [safety, safety]
+    with pytest.raises(errors.NoConsent, match="gpt-5 does not know the parameters safety_settings"):
+        talk.ask("And you?", "gpt-5", "s")
+    talk.ask("And you?", "gpt-5", "s", consent=True)
+    assert "HARASSMENT" not in str(mocked.asked()[-1]["body"])
+    talk.ask("Back?", "gemini-2.5-pro", "s", consent=True, safety=[])
+    assert "safetySettings" not in mocked.asked()[-1]["body"]
+    assert sessions.get("s").metadata == {"parameters": {"safety_settings": []}}
+
+
+def test_parameters_of_a_session_hold_where_the_model_knows_them(
+    talk: Chat, sessions: SessionManager, mocked: Mocked
+) -> None:
+    sessions.create("s", model="claude-opus-4-6", metadata={"parameters": {"temperature": 0.5, "max_tokens": 77}})
+    talk.ask("Hello", session_id="s")
+    talk.ask("Hello", session_id="s", temperature=0.1)
+    talk.ask("Hello", "gpt-5", "s", consent=True)
+    first, second, third = (one["body"] for one in mocked.asked())
+    assert (first["temperature"], first["max_tokens"]) == (0.5, 77)
+    assert (second["temperature"], second["max_tokens"]) == (0.1, 77)
+    assert "temperature" not in third and third["max_completion_tokens"] == 77
+
+
 def test_a_session_that_is_not_there_is_made_but_not_by_last(talk: Chat) -> None:
     with pytest.raises(errors.NotFound):
         talk.ask("Hello", "gpt-5", "@last")
