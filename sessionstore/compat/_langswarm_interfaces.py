@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -74,8 +74,7 @@ class SessionContext:
     provider_context: dict[str, Any] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.provider_context is None:
-            self.provider_context = {}
+        self.provider_context = self.provider_context or {}
 
 
 @dataclass
@@ -86,11 +85,14 @@ class SessionMetrics:
     total_tokens: int = 0
     session_duration: float = 0.0
     last_activity: datetime | None = None
-    created_at: datetime = field(default=None)  # type: ignore[assignment]
+    created_at: datetime = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.created_at is None:
-            self.created_at = utc_now()
+        self.created_at = self.created_at or utc_now()
+
+
+Session = Any
+"""LangSwarm's interfaces name a class that it does not have; any `ISession` is meant."""
 
 
 class ISessionStorage(ABC):
@@ -156,15 +158,15 @@ class ISessionManager(ABC):
         model: str,
         backend: SessionBackend = SessionBackend.PROVIDER_NATIVE,
         **kwargs: Any,
-    ) -> ISession:
+    ) -> Session:
         """Make a session."""
 
     @abstractmethod
-    async def get_session(self, session_id: str) -> ISession | None:
+    async def get_session(self, session_id: str) -> Session | None:
         """A session; None when there is none."""
 
     @abstractmethod
-    async def list_user_sessions(self, user_id: str, limit: int = 100) -> list[Any]:
+    async def list_user_sessions(self, user_id: str, limit: int = 100) -> list[Session]:
         """The sessions of a user."""
 
     @abstractmethod
@@ -229,7 +231,7 @@ class ISession(ABC):
         """Put it away."""
 
 
-class ISessionLifecycleHook(ABC):
+class ISessionLifecycleHook(ABC):  # noqa: B024  (programs override what they want)
     """What is told of the life of sessions."""
 
     async def on_session_created(self, session: ISession) -> None:

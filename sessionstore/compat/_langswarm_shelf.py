@@ -11,28 +11,29 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sessionstore import canonical, errors, layout, notes
+from sessionstore import errors, layout, notes
 from sessionstore.compat._home import BESIDE, home, take_over
 from sessionstore.compat._langswarm_records import NEVER, Message, Record, Version, time_of
-from sessionstore.importers.common import title_line
+from sessionstore.compat._langswarm_saving import FIELD, GONE, Line, Saving
 from sessionstore.journal import now
 from sessionstore.manager import SessionManager, lifecycle
-from sessionstore.manager.finding import find
 from sessionstore.manager.session import Session
 
 SOURCE, DEFAULT, MEMORY = "langswarm", "langswarm_sessions.db", ":memory:"
-FIELD = "langswarm"
-"""The field of a session's `x` that holds what its programs say of it."""
-GONE = "cleaned_at"
-"""Said of a session that a clean-up has put away: programs do not see it until it is retrieved."""
+MOST = 10_000_000
+HELD = 16
+"""Of so many sessions the records are remembered."""
 _NOT_FACTS = {"manager", "record", "columns", "metrics", "saved_at", "context_data", FIELD}
 _IMPORTED = {"inactive": "paused", "archived": "archived", "expired": "expired"}
 """The states of sessions that were taken over and that nobody has said anything of since, by version 1's status."""
@@ -62,24 +63,37 @@ class Kept:
         return time_of(self.revision.get("updated_at"))
 
 
+class Saved(NamedTuple):
+    """What a save has left: how many messages the path has, the revision, and whether there is more in view than the
+    program has given, because others have written."""
+
+    messages: int
+    revision: str
+    strangers: bool
+
+
 class Shelf:
     """The sessions under one database's path. Safe for threads; opened when first used."""
 
     def __init__(self, db_path: str | os.PathLike[str]) -> None:
         self.path = Path(os.path.abspath(os.path.expanduser(db_path))) if str(db_path) != MEMORY else Path(MEMORY)
-        self._memory: tempfile.TemporaryDirectory[str] | None = None
         self._shared = str(db_path) == DEFAULT
         self._root = os.path.dirname(os.path.realpath(self.path))
+        self._prefix = layout.session_key(SOURCE, "", self._root)
+        self._opened: list[SessionManager] = []
         self._place = self._where()
         self._manager: SessionManager | None = None
         self._taken: tuple[int, int] | None = None
+        self._moved: dict[str, str] | None = None
+        self._lines: OrderedDict[tuple[str, str], tuple[str, list[Line]]] = OrderedDict()
         self._lock = threading.RLock()
 
     def _where(self) -> Path:
         """The store's directory: beside a database that was named, else where the command line finds it as well."""
         if str(self.path) == MEMORY:
-            self._memory = tempfile.TemporaryDirectory(prefix="sessionstore-")
-            return Path(self._memory.name)
+            made = tempfile.mkdtemp(prefix="sessionstore-")
+            weakref.finalize(self, _discard, made, self._opened)
+            return Path(made)
         return home() if self._shared else self.path.with_name(f"{self.path.name}.{BESIDE}")
 
     @property
@@ -88,6 +102,7 @@ class Shelf:
         with self._lock:
             if self._manager is None or not os.path.exists(self._place / layout.MARKER):
                 self._manager, self._taken = SessionManager(self._place), None
+                self._opened[:] = [self._manager]
             self._take_over(self._manager)
             return self._manager
 
@@ -100,7 +115,7 @@ class Shelf:
         if state == self._taken or not stat.st_size:
             return
         report = take_over(manager.store, [self.path], SOURCE)
-        self._taken = state
+        self._taken, self._moved = state, None
         for failure in report.failed if report else ():
             _log.warning("%s was not taken over: %s", failure["path"], failure["reason"])
 
@@ -115,6 +130,8 @@ class Shelf:
 
     def key(self, session_id: str) -> tuple[str, bool]:
         """The key of a session, and whether it is there. An id that was deleted begins anew under a key of its own."""
+        if not session_id or "\0" in session_id:
+            raise errors.UsageError(reason=f"{session_id!r} cannot be a session's id; give it a name")
         manager, number = self.manager, 1
         while True:
             name = session_id if number == 1 else f"{session_id}~{number}"
@@ -129,16 +146,15 @@ class Shelf:
 
     def _elsewhere(self, manager: SessionManager, key: str, session_id: str) -> str | None:
         """The key of a session that was taken over under another directory, or that has moved with its store."""
-        for name in (key, session_id)[: 1 if self._shared else 2]:
-            try:
-                found = find(manager, name)
-                revision = manager.live(found).head()
-            except (errors.NotFound, errors.Ambiguous):
-                continue
-            exact = key in revision.get("aliases", ()) or revision["native_id"] == name == session_id
-            if exact and revision["source"] == SOURCE:
-                return found
-        return None
+        if self._moved is None:
+            found: dict[str, str] = {}
+            for listed in manager.list(source=SOURCE, archived=None, limit=MOST):
+                if not listed["key"].startswith(self._prefix):
+                    revision = manager.live(listed["key"]).head()
+                    names = revision.get("aliases", ())
+                    found |= dict.fromkeys((*names, *(() if self._shared else (revision["native_id"],))), listed["key"])
+            self._moved = found
+        return self._moved.get(key) or self._moved.get(session_id if not self._shared else key)
 
     def load(self, session_id: str) -> Kept | None:
         """A session with its messages; None when there is none."""
@@ -155,8 +171,7 @@ class Shelf:
     def all(self) -> Iterator[Kept]:
         """All sessions without their messages, latest first."""
         manager, seen = self.manager, set[str]()
-        prefix = layout.session_key(SOURCE, "", self._root)
-        for listed in manager.list(source=SOURCE, archived=None, limit=10_000_000):
+        for listed in manager.list(source=SOURCE, archived=None, limit=MOST):
             key = listed["key"]
             if key in seen:
                 continue
@@ -164,7 +179,7 @@ class Shelf:
             kept = self._kept(key, messages=False)
             if kept is None or _is_gone(kept):
                 continue
-            mine = [name for name in (key, *kept.revision.get("aliases", ())) if name.startswith(prefix)]
+            mine = [name for name in (key, *kept.revision.get("aliases", ())) if name.startswith(self._prefix)]
             if mine or not self._shared:
                 yield kept
 
@@ -198,35 +213,53 @@ class Shelf:
         base: int | None = None,
         whole: Mapping[str, Message] | None = None,
         updated_at: str | None = None,
-    ) -> Kept:
-        """Make a session be these records and facts; durable when this returns it. `base` is how many messages of the
+    ) -> Saved:
+        """Make a session be these records and facts; durable when this returns. `base` is how many messages of the
         path the program knew of: later ones are others' and stay. `whole` has unified messages of records by id.
         `state` None leaves it as it is. Raises `StorageError`, `LockedError`, `UsageError`."""
         manager = self.manager
         key, _ = self.key(session_id)
-        given: list[Record] = canonical.clean([dict(record) for record in records])
         with manager.held(key):
-            there = bool(manager.store.heads(key))
-            kept = self._kept(key) if there else None
-            saving = _Saving(version, kept, given, base, whole or {}, facts)
-            fields = saving.fields(updated_at or now())
             live = manager.live(key)
+            kept = self._kept(key, messages=False) if manager.store.heads(key) else None
+            lines = self._known(version, kept) if kept else []
+            saving = Saving(version, kept.revision if kept else None, lines, records, base, whole or {}, facts)
+            fields = saving.fields(updated_at or now())
+            new = saving.new()
             if kept is None:
                 created = fields.pop("created_at", None) or fields["updated_at"]
-                live.begin(saving.new(), {**fields, "native_id": session_id, "created_at": created})
+                revision = live.begin(new, {**fields, "native_id": session_id, "created_at": created})
             elif saving.rest is None:
-                live.replace(lambda _: saving.instead(), {**fields, "active_leaf": None})
+                revision = live.replace(lambda _: new, {**fields, "active_leaf": None})
             else:
-                messages, more = manager.following(live.head(), saving.new()) if saving.rest else ([], {})
+                messages, more = manager.following(live.head(), new) if new else ([], {})
                 if saving.edits:
-                    live.replace(lambda head: saving.edited(manager.store.messages(head)) + messages, fields | more)
+                    revision = live.replace(
+                        lambda head: saving.edited(manager.store.messages(head)) + messages, fields | more
+                    )
                 else:
-                    live.extend(messages, fields | more)
+                    revision = live.extend(messages, fields | more)
+            lines = saving.lines(new)
+            self._remember(version, key, revision["_name"], lines if not saving.edits else None)
             self._say(key, state, kept.facts.get("tags") if kept else None, facts.get("tags"))
         manager.changed(key)
-        found = self._kept(key)
-        assert found is not None
-        return found
+        return Saved(len(lines), revision["_name"], saving.strangers)
+
+    def _known(self, version: Version, kept: Kept) -> list[Line]:
+        """The messages of a session's path as they are compared."""
+        name, lines = self._lines.get((kept.key, version.name), ("", []))
+        if name == kept.revision["_name"]:
+            return lines
+        path = Session(self.manager, kept.key).history()
+        return [Line(message["id"], message["role"], version.record(message, kept.began)) for message in path]
+
+    def _remember(self, version: Version, key: str, revision: str, lines: list[Line] | None) -> None:
+        with self._lock:
+            self._lines.pop((key, version.name), None)
+            if lines is not None:
+                self._lines[key, version.name] = revision, lines
+            while len(self._lines) > HELD:
+                self._lines.popitem(last=False)
 
     def _say(self, key: str, state: str | None, before: Any = None, after: Any = None) -> None:
         """The notes of a session: its state, and tags that the program has given or taken (those a person has set
@@ -299,119 +332,11 @@ def _in_view(path: Sequence[Message], view: Any) -> Iterator[Message]:
     yield from path[start:]
 
 
-class _Saving:
-    """What a program's list of records is to the stored path. `rest` are the new records; None when the list cannot
-    be told as the path with something left out: then it replaces it. `edits` are changed messages by ordinal."""
-
-    def __init__(
-        self,
-        version: Version,
-        kept: Kept | None,
-        given: list[Record],
-        base: int | None,
-        whole: Mapping[str, Message],
-        facts: Mapping[str, Any],
-    ) -> None:
-        self.version, self.kept, self.given, self.whole, self.facts = version, kept, given, whole, facts
-        self.path = kept.path if kept else ()
-        self.stored = [version.record(message, kept.began if kept else NEVER) for message in self.path]
-        self.rest: list[Record] | None = given
-        self.edits: dict[int, Record] = {}
-        self.view: dict[str, Any] | None = None
-        self._compare(len(self.path) if base is None else base)
-
-    def _compare(self, base: int) -> None:
-        where: dict[Any, list[int]] = {}
-        for ordinal, record in enumerate(self.stored):
-            where.setdefault(record["id"], []).append(ordinal)
-        matched: list[int] = []
-        for record in self.given:
-            after = matched[-1] if matched else -1
-            ordinal = next((one for one in where.get(record["id"], ()) if one > after), None)
-            if ordinal is None:
-                break
-            matched.append(ordinal)
-            if self.stored[ordinal] != record:
-                self.edits[ordinal] = record
-        rest = self.given[len(matched) :]
-        seen = sorted({*matched, *range(base, len(self.path))})
-        if any(record["id"] in where for record in rest) or not self._seen_as(seen):
-            self.rest, self.view = None, None
-            return
-        self.rest = rest
-
-    def _seen_as(self, seen: list[int]) -> bool:
-        """Set the view that shows these ordinals, and what comes; False when there is none."""
-        end = len(self.path)
-        start = end
-        while seen and seen[-1] == start - 1:
-            start = seen.pop()
-        if start == 0:
-            return True
-        held = [self.path[ordinal]["id"] for ordinal in seen]
-        if len(held) > 100 or any(self.path[ordinal]["role"] != "system" for ordinal in seen):
-            return False
-        self.view = {"after": self.path[start - 1]["id"], "held": held}
-        return True
-
-    def _made(self, record: Record, old: Message | None = None) -> Message:
-        whole = self.whole.get(record["id"])
-        if whole is not None and self.version.record(whole) == record:
-            return whole
-        return self.version.message(record, self.facts.get("model"), self.facts.get("provider"), old)
-
-    def new(self) -> list[Message]:
-        """The messages to append, each under an id of its own."""
-        return self._distinct(self.rest or (), {message["id"] for message in self.path})
-
-    def instead(self) -> list[Message]:
-        """The messages that take the place of the stored ones."""
-        return self._distinct(self.given, set())
-
-    def _distinct(self, records: Sequence[Record], taken: set[str]) -> list[Message]:
-        found = []
-        for record in records:
-            message, number = dict(self._made(record)), 1
-            ident = message["id"]
-            while message["id"] in taken:
-                number += 1
-                message |= {"id": f"{ident}~{number}", "x": {**message.get("x", {}), "id": ident}}
-            taken.add(message["id"])
-            found.append(message)
-        return found
-
-    def edited(self, stored: Iterable[Message]) -> list[Message]:
-        """All stored messages, those that have changed in their new form."""
-        changed = {self.path[ordinal]["id"]: record for ordinal, record in self.edits.items()}
-        return [
-            {**self._made(changed[message["id"]], message), "id": message["id"]}
-            if message["id"] in changed
-            else message
-            for message in stored
-        ]
-
-    def fields(self, updated_at: str) -> dict[str, Any]:
-        """The session's fields."""
-        revision = self.kept.revision if self.kept else {}
-        x = dict(revision.get("x") or {})
-        said = {name: value for name, value in (x.get(FIELD) or {}).items() if name not in ("view", GONE)}
-        said |= {name: value for name, value in self.facts.items() if value is not None or name in said}
-        x[FIELD] = said | ({"view": self.view} if self.view else {})
-        x["manager"] = {**(x.get("manager") or {}), **_settings(self.facts)}
-        if not x["manager"]:
-            del x["manager"]
-        fields: dict[str, Any] = {"x": canonical.clean(x), "updated_at": updated_at}
-        first = next((record for record in self.given if record["role"] == "user"), None)
-        if not revision.get("title") and first is not None and isinstance(first["content"], str):
-            fields["title"] = canonical.clean_text(title_line(first["content"])) or None
-        if self.kept is None and (created := time_of(self.facts.get("created_at"))) is not None:
-            fields["created_at"] = created.astimezone(UTC).isoformat()
-        return fields
-
-
-def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the session manager itself goes by: who is to answer next."""
-    return {name: facts[name] for name in ("model", "provider") if isinstance(facts.get(name), str) and facts[name]}
+def _discard(path: str, opened: list[SessionManager]) -> None:
+    """Take away a store in memory."""
+    for manager in opened:
+        manager.close()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 _shelves: dict[tuple[str, str], Shelf] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -141,7 +142,7 @@ class SQLiteSessionStorage(SessionStorage):
         story = {name: value for name, value in plain["history"].items() if name != "session_id"}
         whole = {one.id: made for one in session.history.messages if (made := whole_of(one)) is not None}
         updated = session.metadata.updated_at.astimezone(UTC).isoformat()
-        kept = self._shelf.save(
+        saved = self._shelf.save(
             ONE,
             session.session_id,
             records,
@@ -151,7 +152,9 @@ class SQLiteSessionStorage(SessionStorage):
             whole=whole,
             updated_at=updated,
         )
-        _take(session, kept)
+        session._stored, session._revision = saved.messages, saved.revision
+        if saved.strangers and (kept := self._shelf.load(session.session_id)) is not None:
+            _take(session, kept)
         return True
 
     def load_session(self, session_id: str) -> LangSwarmSession | None:
@@ -231,7 +234,7 @@ def _take(session: LangSwarmSession, kept: Kept) -> None:
 def message_of(message: Message, kept: Kept | None = None) -> ConversationMessage:
     """A stored message as a program sees it; it remembers the stored one."""
     record = ONE.record(message, kept.began if kept else NEVER)
-    made = ConversationMessage.from_dict(record)
+    made = ConversationMessage.from_dict(deepcopy(record))
     made.__dict__["_whole"] = message
     return made
 

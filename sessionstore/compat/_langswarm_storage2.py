@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,7 +76,7 @@ class InMemorySessionStorage(ISessionStorage):
         self._metrics[session_id] = _metrics(messages, _naive(began), utc_now())
         return True
 
-    async def load_session(self, session_id: str) -> Loaded | None:
+    async def load_session(self, session_id: str) -> tuple[list[SessionMessage], SessionContext] | None:
         """A session; None when there is none."""
         found = self._sessions.get(session_id)
         return (list(found[0]), found[1]) if found else None
@@ -83,7 +84,7 @@ class InMemorySessionStorage(ISessionStorage):
     async def delete_session(self, session_id: str) -> bool:
         """Forget a session."""
         for kept in (self._sessions, self._metrics, self._statuses):
-            kept.pop(session_id, None)  # type: ignore[attr-defined]
+            kept.pop(session_id, None)
         return True
 
     async def list_sessions(
@@ -143,14 +144,14 @@ class SQLiteSessionStorage(ISessionStorage):
         def work() -> bool:
             known = self._known.get(session_id)
             base = known.count if known else None
-            kept = self._shelf.save(TWO, session_id, records, facts, base=base, whole=whole)
-            behind = bool(known and known.behind) or len(kept.shown) > len(records)
-            self._known[session_id] = _Known(len(kept.path), kept.revision["_name"], behind)
+            saved = self._shelf.save(TWO, session_id, records, facts, base=base, whole=whole)
+            behind = bool(known and known.behind) or saved.strangers
+            self._known[session_id] = _Known(saved.messages, saved.revision, behind)
             return True
 
         return await self._do(session_id, work)
 
-    async def load_session(self, session_id: str) -> Loaded | None:
+    async def load_session(self, session_id: str) -> tuple[list[SessionMessage], SessionContext] | None:
         """A session; None when there is none."""
 
         def work() -> Loaded | None:
@@ -279,7 +280,8 @@ def _context(session_id: str, kept: Kept) -> SessionContext:
         backend = SessionBackend(facts.get("backend", SessionBackend.LOCAL_SQLITE.value))
     except ValueError:
         backend = SessionBackend.LOCAL_SQLITE
-    context = SessionContext(session_id, *(str(facts.get(name) or "") for name in _SAID[:3]), backend)
+    user_id, provider, model = (str(facts.get(name) or "") for name in ("user_id", "provider", "model"))
+    context = SessionContext(session_id, user_id, provider, model, backend)
     for name in ("max_messages", "auto_archive", "persist_messages"):
         if isinstance(facts.get(name), int):
             setattr(context, name, facts[name])
@@ -310,7 +312,7 @@ def record_of(message: SessionMessage) -> Record:
 
 def message_of(message: Message, kept: Kept | None = None) -> SessionMessage:
     """A stored message as a program sees it; it remembers the stored one."""
-    record = TWO.record(message, kept.began if kept else NEVER)
+    record = deepcopy(TWO.record(message, kept.began if kept else NEVER))
     moment = datetime.fromisoformat(record["timestamp"])
     made = SessionMessage(**{**record, "role": MessageRole(record["role"]), "timestamp": moment})
     made.__dict__["_whole"] = message
