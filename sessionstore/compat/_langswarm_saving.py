@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 class Saving:
     """One save. `rest` are the records to append; None when the list cannot be told as the stored path with something
     left out: then it replaces it. `edits` are changed records by ordinal, `view` says what is out of view, `strangers`
-    whether there is more in view than was given."""
+    are the ids of messages in view that were not given."""
 
     def __init__(
         self,
@@ -40,18 +40,19 @@ class Saving:
         base: int | None,
         whole: Mapping[str, Message],
         facts: Mapping[str, Any],
+        unseen: Collection[str] = (),
     ) -> None:
         """`stored` is the revision, None for a new session; `lines` its path, `base` how much of it the program
-        knows (None: all)."""
+        knows (None: all) but for the `unseen` ids."""
         self.version, self.stored, self.whole, self.facts = version, stored, whole, facts
         self.path, self.given = lines, given
         self.rest: Sequence[Record] | None = given
         self.edits: dict[int, Record] = {}
         self.view: dict[str, Any] | None = None
-        self.strangers = False
-        self._compare(len(lines) if base is None else base)
+        self.strangers: set[str] = set()
+        self._compare(len(lines) if base is None else base, unseen)
 
-    def _compare(self, base: int) -> None:
+    def _compare(self, base: int, unseen: Collection[str]) -> None:
         where: dict[Any, list[int]] = {}
         for ordinal, line in enumerate(self.path):
             where.setdefault(line.record["id"], []).append(ordinal)
@@ -66,10 +67,11 @@ class Saving:
             if known != record and known != (cleaned := canonical.clean(record)):
                 self.edits[ordinal] = cleaned
         rest = self.given[len(matched) :]
-        seen = sorted({*matched, *range(base, len(self.path))})
-        self.strangers = len(seen) > len(matched)
+        others = {*range(base, len(self.path)), *(n for n, line in enumerate(self.path) if line.id in unseen)}
+        seen = sorted({*matched, *others})
+        self.strangers = {self.path[ordinal].id for ordinal in others.difference(matched)}
         if any(record["id"] in where for record in rest) or not self._seen_as(seen):
-            self.rest, self.view, self.edits = None, None, {}
+            self.rest, self.view, self.edits, self.strangers = None, None, {}, set()
             return
         self.rest = rest
 

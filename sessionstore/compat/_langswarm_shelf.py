@@ -16,7 +16,7 @@ import tempfile
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,12 +64,12 @@ class Kept:
 
 
 class Saved(NamedTuple):
-    """What a save has left: how many messages the path has, the revision, and whether there is more in view than the
-    program has given, because others have written."""
+    """What a save has left: how many messages the path has, the revision, and the ids of those in view that the
+    program has not given, because others have written them."""
 
     messages: int
     revision: str
-    strangers: bool
+    strangers: set[str]
 
 
 class Shelf:
@@ -211,11 +211,12 @@ class Shelf:
         *,
         state: str | None = None,
         base: int | None = None,
+        unseen: Collection[str] = (),
         whole: Mapping[str, Message] | None = None,
         updated_at: str | None = None,
     ) -> Saved:
         """Make a session be these records and facts; durable when this returns. `base` is how many messages of the
-        path the program knew of: later ones are others' and stay. `whole` has unified messages of records by id.
+        path the program knew of: later ones, and the `unseen` ids, are others' and stay. `whole` has unified messages of records by id.
         `state` None leaves it as it is. Raises `StorageError`, `LockedError`, `UsageError`."""
         manager = self.manager
         key, _ = self.key(session_id)
@@ -223,7 +224,7 @@ class Shelf:
             live = manager.live(key)
             kept = self._kept(key, messages=False) if manager.store.heads(key) else None
             lines = self._known(version, kept) if kept else []
-            saving = Saving(version, kept.revision if kept else None, lines, records, base, whole or {}, facts)
+            saving = Saving(version, kept.revision if kept else None, lines, records, base, whole or {}, facts, unseen)
             fields = saving.fields(updated_at or now())
             new = saving.new()
             if kept is None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,11 +52,12 @@ _FAILED = "failed"
 
 @dataclass(slots=True)
 class _Known:
-    """What a storage last knew of a session: how many messages, in which revision, and whether others have written."""
+    """What a storage last knew of a session: how many messages, in which revision, and the ids of others' that it has
+    not given to the program yet."""
 
     count: int
     revision: str
-    behind: bool = False
+    unseen: set[str] = field(default_factory=set)
 
 
 class InMemorySessionStorage(ISessionStorage):
@@ -143,10 +144,9 @@ class SQLiteSessionStorage(ISessionStorage):
 
         def work() -> bool:
             known = self._known.get(session_id)
-            base = known.count if known else None
-            saved = self._shelf.save(TWO, session_id, records, facts, base=base, whole=whole)
-            behind = bool(known and known.behind) or saved.strangers
-            self._known[session_id] = _Known(saved.messages, saved.revision, behind)
+            base, unseen = (known.count, known.unseen) if known else (None, set[str]())
+            saved = self._shelf.save(TWO, session_id, records, facts, base=base, unseen=unseen, whole=whole)
+            self._known[session_id] = _Known(saved.messages, saved.revision, saved.strangers)
             return True
 
         return await self._do(session_id, work)
@@ -169,7 +169,7 @@ class SQLiteSessionStorage(ISessionStorage):
 
         def work() -> tuple[list[SessionMessage], set[str]] | None:
             known, kept = self._known.get(session_id), self._shelf.facts(session_id)
-            if known is None or kept is None or (kept.revision["_name"] == known.revision and not known.behind):
+            if known is None or kept is None or (kept.revision["_name"] == known.revision and not known.unseen):
                 return None
             kept = self._shelf.load(session_id)
             assert kept is not None

@@ -116,26 +116,6 @@ def test_sessions_go_to_dictionaries_and_back() -> None:
 METADATA = """user_id session_id provider model created_at updated_at status session_control provider_thread_id
 provider_conversation_id provider_agent_id context_limit auto_truncate summarization_enabled message_count total_tokens
 last_activity tags custom_metadata"""
-    "user_id",
-    "session_id",
-    "provider",
-    "model",
-    "created_at",
-    "updated_at",
-    "status",
-    "session_control",
-    "provider_thread_id",
-    "provider_conversation_id",
-    "provider_agent_id",
-    "context_limit",
-    "auto_truncate",
-    "summarization_enabled",
-    "message_count",
-    "total_tokens",
-    "last_activity",
-    "tags",
-    "custom_metadata",
-]
 
 
 def test_messages_for_a_request_name_calls() -> None:
