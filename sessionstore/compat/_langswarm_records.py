@@ -52,9 +52,12 @@ class Version(ABC):
             message["usage"] = usage
         if message["role"] == "assistant":
             message |= {name: value for name, value in (("model", model), ("provider", provider)) if value}
-        for name in ("usage", "model", "provider", "parent", "kind"):
-            if old is not None and name in old:
-                message.setdefault(name, old[name])
+        if old is not None:
+            for name in ("usage", "model", "provider", "parent", "kind", "finish_reason"):
+                if name in old and name not in record:
+                    message.setdefault(name, old[name])
+            if _says(self.record(old)) == _says(record):
+                message["parts"] = old["parts"]
         cleaned: Message = canonical.clean({**message, "x": x})
         if self.record(cleaned) != record:
             cleaned["x"] = {**cleaned["x"], VERBATIM: {self.name: record}}
@@ -147,6 +150,13 @@ def time_of(value: Any) -> datetime | None:
         return datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
+
+
+def _says(record: Record) -> tuple[Any, ...]:
+    """What of a record is in a message's parts."""
+    metadata = record.get("metadata") or {}
+    calls = (record.get("tool_calls"), metadata.get("tool_calls"))
+    return record.get("role"), record.get("content"), calls, record.get("tool_call_id"), metadata.get("tool_call_id")
 
 
 def _role(record: Record) -> str:

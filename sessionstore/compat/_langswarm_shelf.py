@@ -119,13 +119,6 @@ class Shelf:
         for failure in report.failed if report else ():
             _log.warning("%s was not taken over: %s", failure["path"], failure["reason"])
 
-    def close(self) -> None:
-        """Bring the index up to date and let go of the store."""
-        with self._lock:
-            if self._manager is not None:
-                self._manager.close()
-            self._manager, self._taken = None, None
-
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def key(self, session_id: str) -> tuple[str, bool]:
@@ -216,8 +209,8 @@ class Shelf:
         updated_at: str | None = None,
     ) -> Saved:
         """Make a session be these records and facts; durable when this returns. `base` is how many messages of the
-        path the program knew of: later ones, and the `unseen` ids, are others' and stay. `whole` has unified messages of records by id.
-        `state` None leaves it as it is. Raises `StorageError`, `LockedError`, `UsageError`."""
+        path the program knew of: later ones, and the `unseen` ids, are others' and stay. `whole` has unified messages
+        of records by id. `state` None leaves it as it is. Raises `StorageError`, `LockedError`, `UsageError`."""
         manager = self.manager
         key, _ = self.key(session_id)
         with manager.held(key):

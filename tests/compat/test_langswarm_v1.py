@@ -491,6 +491,55 @@ def test_messages_in_another_order_are_kept_in_that_order() -> None:
     assert stored("chat.db", session.session_id)["parents"]
 
 
+def test_a_message_that_is_taken_out_is_in_the_history_only() -> None:
+    storage = SQLiteSessionStorage("chat.db")
+    session = talk(storage)
+    del session.history.messages[3]
+    storage.save_session(session)
+    loaded = SQLiteSessionStorage("chat.db").load_session(session.session_id)
+    assert loaded is not None and [one.content for one in loaded.history.messages][2:4] == ["", "Four."]
+    head = stored("chat.db", session.session_id)
+    assert head["counts"]["messages"] == 5 and head["parents"]
+    (before,) = [
+        one for one in shelf_of("chat.db").manager.store.revisions_of(head["key"]) if one["_name"] != head["_name"]
+    ]
+    assert before["counts"]["messages"] == 6
+
+
+def test_what_a_person_has_edited_is_what_the_program_sees() -> None:
+    storage = SQLiteSessionStorage("chat.db")
+    session = talk(storage)
+    session.history.messages[4].content = "  "
+    storage.save_session(session)
+    manager = shelf_of("chat.db").manager
+    manager.edit(session.session_id, session.history.messages[4].id, "Edited.")
+    manager.edit(session.session_id, session.history.messages[0].id, "Be long.")
+    loaded = storage.load_session(session.session_id)
+    assert loaded is not None
+    assert [loaded.history.messages[n].content for n in (0, 4)] == ["Be long.", "Edited."]
+    loaded.history.messages[4].content = "Mine again."
+    storage.save_session(loaded)
+    again = SQLiteSessionStorage("chat.db").load_session(session.session_id)
+    assert again is not None and again.to_dict()["history"]["messages"] == loaded.to_dict()["history"]["messages"]
+
+
+def test_what_the_chat_core_has_kept_stays_when_a_program_saves(server: Server) -> None:
+    manager = LangSwarmSessionManager(SQLiteSessionStorage("chat.db"))
+    manager.settings = {"openai": Settings("sk-test", f"{server.url}/v1")}
+    session = manager.create_session("ada")
+    server.replies = [completion("Hi.", system_fingerprint="fp_1")]
+    answer = manager.send_message(session.session_id, "Hello")
+    loaded = SQLiteSessionStorage("chat.db").load_session(session.session_id)
+    assert loaded is not None
+    loaded.history.messages[1].metadata["rating"] = 5
+    SQLiteSessionStorage("chat.db").save_session(loaded)
+    kept = shelf_of("chat.db").load(session.session_id)
+    assert kept is not None and kept.path[1]["id"] == answer.id
+    assert kept.path[1]["usage"] == {"input_tokens": 11, "output_tokens": 4}
+    assert kept.path[1]["x"]["system_fingerprint"] == "fp_1" and kept.path[1]["x"]["metadata"]["rating"] == 5
+    assert kept.path[1]["model"] == "gpt-4o" and kept.path[1]["finish_reason"] == "stop"
+
+
 def test_failures_are_raised_and_not_swallowed(place: Path) -> None:
     blocked = place / "file"
     blocked.write_text("no directory")
@@ -757,3 +806,38 @@ def test_a_program_works_after_changing_its_import(place: Path) -> None:
         )
         assert ran.returncode == 0, ran.stderr
         assert f"{expected} run" in ran.stdout and ran.stdout.rstrip().endswith("done")
+
+
+def test_processes_that_write_one_session_at_a_time_lose_nothing(place: Path) -> None:
+    name = talk(SQLiteSessionStorage("chat.db")).session_id
+    code = (
+        "import sys; from sessionstore.compat.langswarm_v1 import *;"
+        "manager = LangSwarmSessionManager(SQLiteSessionStorage('chat.db'));"
+        "[manager.add_message_to_session(sys.argv[1], f'{sys.argv[2]}-{n}', MessageRole.USER) for n in range(15)]"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, name, writer]) for writer in "abc"]
+    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    session = SQLiteSessionStorage("chat.db").load_session(name)
+    assert session is not None
+    told = [message.content for message in session.history.messages[6:]]
+    assert sorted(told) == sorted(f"{writer}-{n}" for writer in "abc" for n in range(15))
+    for writer in "abc":
+        assert [text for text in told if text.startswith(writer)] == [f"{writer}-{n}" for n in range(15)]
+
+
+def test_thoughts_and_images_stay_when_something_else_of_a_message_changes() -> None:
+    storage = SQLiteSessionStorage("chat.db")
+    name = talk(storage).session_id
+    manager = shelf_of("chat.db").manager
+    thought = {"type": "reasoning", "content": "hm", "signature": "s"}
+    image = {"type": "blob", "modality": "image", "mime_type": "image/png", "data": "iVBORw0KGgo="}
+    manager.append(name, {"role": "assistant", "parts": [thought, {"type": "text", "content": "Yes."}, image]})
+    session = storage.load_session(name)
+    assert session is not None and session.history.messages[-1].content == "Yes."
+    session.history.messages[-1].metadata["rating"] = 5
+    storage.save_session(session)
+    kept = shelf_of("chat.db").load(name)
+    assert kept is not None and [part["type"] for part in kept.path[-1]["parts"]] == ["reasoning", "text", "blob"]
+    again = storage.load_session(name)
+    assert again is not None and again.history.messages[-1].metadata == {"rating": 5}
+    assert manager.store.objects.get(kept.path[-1]["parts"][2]["object"], "bin", check=True).startswith(b"\x89PNG")

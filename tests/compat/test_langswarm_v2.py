@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -661,3 +662,13 @@ def test_a_program_works_after_changing_its_import(place: Path) -> None:
         )
         assert ran.returncode == 0, ran.stderr
         assert f"{expected} run" in ran.stdout and ran.stdout.rstrip().endswith("done")
+
+
+def test_the_example_of_the_documentation_does_what_it_says(place: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "compat" / "langswarm.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == (printed, "")
+    command = [sys.executable, "-m", "sessionstore", "--store", "app.db.sessionstore", "search", "anybody", "--json"]
+    assert "anybody" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
