@@ -139,7 +139,7 @@ class SQLiteSessionStorage(SessionStorage):
         plain = session.to_dict()
         records = plain["history"].pop("messages")
         metadata = {name: value for name, value in plain["metadata"].items() if name not in ("session_id", "status")}
-        story = {name: value for name, value in plain["history"].items() if name != "session_id"}
+        story = {name: said for name, said in plain["history"].items() if name != "session_id" and said is not None}
         whole = {one.id: made for one in session.history.messages if (made := whole_of(one)) is not None}
         updated = session.metadata.updated_at.astimezone(UTC).isoformat()
         saved = self._shelf.save(

@@ -1,6 +1,6 @@
 """LangSwarm's session management, version 1, on this store.
 
-Stands for `langswarm.core.session` of LangSwarm 0.0.5x, later `langswarm.v1.core.session`, and for its modules
+Stands for `langswarm.core.session` of earlier LangSwarms, later `langswarm.v1.core.session`, and for its modules
 `models`, `storage`, `strategies`, `adapters`, `manager`, `hybrid_manager` and `adapters_bridge`: all their names are
 here. See docs/compat/langswarm.md.
 """
