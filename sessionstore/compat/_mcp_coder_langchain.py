@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import tomllib
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +33,7 @@ Entry = dict[str, Any]
 _SETTINGS = {"backend": ("BACKEND",), "model": ("MODEL",), "base_url": ("BASE_URL", "ENDPOINT"), "api_key": ()}
 _SETTINGS["api_version"] = ("API_VERSION",)
 _ADAPTERS = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini", "ollama": "openai"}
+_SLOW = re.compile(r"(?i)time[d-]?\s?out")
 _OLLAMA = "http://localhost:11434"
 
 
@@ -125,13 +128,7 @@ def _timed_out(timeout: float) -> LLMTimeoutError:
 class _Turn:
     """One question to the configured model."""
 
-    def __init__(
-        self, question: str, session_id: str | None, timeout: float, mcp_config: str | None, tools: Any
-    ) -> None:
-        if mcp_config or tools:
-            raise ValueError(
-                "Provider 'langchain' runs no MCP tools here: leave out mcp_config and tools, or use provider 'claude'"
-            )
+    def __init__(self, question: str, session_id: str | None, timeout: float) -> None:
         self.model, self.timeout = model_for(timeout), timeout
         self.manager = history.manager_of()
         if session_id and history.existing(session_id) is None:
@@ -150,11 +147,10 @@ class _Turn:
         told = [one for one in found.messages if one["role"] != "system"]
         return Ask(self.model.name, told)
 
-    def answered(self, message: Entry) -> str:
-        """Keep the answer; returns its text."""
-        history.rewrite(
-            self.manager, self.path, lambda: [*self._before(), self._question, answer(message, self.model.name)]
-        )
+    def answered(self, message: Entry, *, whole: bool = True) -> str:
+        """Keep the answer; returns its text. One that is not whole is kept in the store only."""
+        made = answer(message, self.model.name)
+        history.rewrite(self.manager, self.path, lambda: [*self._before(), self._question, made], to_file=whole)
         return "\n\n".join(texts(message["parts"]))
 
     def _before(self) -> list[Entry]:
@@ -162,31 +158,36 @@ class _Turn:
         known = [current(one) for one in history.load_langchain_history(self.session_id)]
         return [one for one in known if one.get("type") != "system"]
 
-    def failed(self, error: errors.ProviderError) -> BaseException:
-        """What the caller is told of a failure."""
-        told: BaseException = error
-        if isinstance(error, errors.ProviderUnreachable | errors.AnswerCut) and "time" in str(error).lower():
-            told = _timed_out(self.timeout)
-            told.session_id = self.session_id
-        elif error.status == 404:
-            told = ValueError(f"Model {self.model.name!r} not found. {error}")
-        return told
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Tells failures as the caller knows them."""
+        try:
+            yield
+        except LLMTimeoutError as error:
+            error.session_id = self.session_id
+            raise
+        except errors.ProviderError as error:
+            if _SLOW.search(str(error)):
+                made = _timed_out(self.timeout)
+                made.session_id = self.session_id
+                raise made from error
+            if error.status == 404:
+                raise ValueError(f"Model {self.model.name!r} not found. {error}") from error
+            raise
+        finally:
+            self.model.adapter.close()
 
 
-def ask(
-    question: str, session_id: str | None, timeout: float, mcp_config: str | None, execution_dir: str | None
-) -> LLMResponseDict:
+def ask(question: str, session_id: str | None, timeout: float, mcp_config: str | None = None) -> LLMResponseDict:
     """The whole response. Raises as `prompt_llm` does."""
-    turn = _Turn(question, session_id, timeout, mcp_config, None)
+    _without_tools(mcp_config, None)
+    turn = _Turn(question, session_id, timeout)
     asked = turn.ask()
-    try:
+    with turn.asking():
         message = turn.model.adapter.answer(asked)
-    except errors.ProviderError as error:
-        raise turn.failed(error) from error
-    finally:
-        turn.model.adapter.close()
     text = turn.answered(message)
-    raw = {"backend": turn.model.backend, "model": turn.model.name, "response_content": text, "usage": usage(message)}
+    raw: dict[str, object] = {"backend": turn.model.backend, "model": turn.model.name, "response_content": text}
+    raw["usage"] = usage(message)
     return LLMResponseDict(
         version=LLM_RESPONSE_VERSION,
         timestamp=datetime.now().isoformat(),
@@ -201,14 +202,14 @@ def stream(
     question: str,
     session_id: str | None,
     timeout: float,
-    mcp_config: str | None,
-    execution_dir: str | None,
-    tools: list[Any] | None,
+    mcp_config: str | None = None,
+    tools: list[Any] | None = None,
 ) -> Iterator[StreamEvent]:
     """The response as events. Raises as `prompt_llm` does."""
-    turn = _Turn(question, session_id, timeout, mcp_config, tools)
+    _without_tools(mcp_config, tools)
+    turn = _Turn(question, session_id, timeout)
     asked = turn.ask()
-    try:
+    with turn.asking():
         pieces = turn.model.adapter.stream(asked)
         try:
             for piece in pieces:
@@ -217,19 +218,26 @@ def stream(
                     yield {"type": "raw_line", "line": json.dumps(line, ensure_ascii=False)}
                     yield {"type": "text_delta", "text": piece.text}
             message = pieces.message()
+        except BaseException:
+            if (partial := pieces.partial()) is not None:
+                turn.answered(partial, whole=False)
+            raise
         finally:
             pieces.close()
-    except errors.ProviderError as error:
-        raise turn.failed(error) from error
-    finally:
-        turn.model.adapter.close()
     turn.answered(message)
     yield {"type": "done", "session_id": turn.session_id, "usage": usage(message)}
 
 
+def _without_tools(mcp_config: str | None, tools: list[Any] | None) -> None:
+    if mcp_config or tools:
+        raise ValueError(
+            "Provider 'langchain' runs no MCP tools here: leave out mcp_config and tools, or use provider 'claude'"
+        )
+
+
 def entry(kind: str, data: Entry) -> Entry:
     """A message in the form in which LangChain dumps it."""
-    common = {"additional_kwargs": {}, "response_metadata": {}, "name": None, "id": None}
+    common: Entry = {"additional_kwargs": {}, "response_metadata": {}, "name": None, "id": None}
     return {"type": kind, "data": {"content": data["content"], **common, **data}}
 
 

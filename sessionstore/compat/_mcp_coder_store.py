@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,10 @@ def first_use(manager: SessionManager, left: Iterable[str | os.PathLike[str]], i
         path = os.path.realpath(directory)
         name = (os.getpid(), str(manager.store.root), path)
         with _lock:
-            if name in _seen or not os.path.isdir(path):
-                continue
+            known = name in _seen
             _seen.add(name)
+        if known or not os.path.isdir(path):
+            continue
         try:
             report = take_over(manager.store, [path], importer.source)
         except errors.SessionstoreError as error:
@@ -168,7 +169,7 @@ def _wake(live: Live) -> None:
             live.say(field, value)
 
 
-def _fields(head: Mapping[str, Any], stated: Fields) -> Fields:
+def _fields(head: Fields, stated: Fields) -> Fields:
     """The fields that a session gets: what it has counts, and what is new comes to it."""
     fields = {name: value for name, value in stated.items() if not head.get(name)}
     if stated.get("originals"):
@@ -191,10 +192,10 @@ def _as_stored(manager: SessionManager, messages: list[Message], flush: fsio.Flu
 
 def _original(manager: SessionManager, data: bytes, flush: fsio.Flush) -> Fields:
     """The entry for a file's exact bytes, which are stored."""
-    chunker, chunks = Chunker(rule_of(data[:4], by_line=False)), []
-    pieces = [*chunker.feed(data), chunker.finish()]
-    for piece in filter(None, pieces):
-        chunks.append({"id": manager.store.objects.put(piece, objects.CHUNK, flush), "bytes": len(piece)})
+    chunker = Chunker(rule_of(data[:4], by_line=False))
+    pieces = filter(None, [*chunker.feed(data), chunker.finish()])
+    put = manager.store.objects.put
+    chunks = [{"id": put(piece, objects.CHUNK, flush), "bytes": len(piece)} for piece in pieces]
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "chunks": chunks}
 
 

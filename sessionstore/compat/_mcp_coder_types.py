@@ -95,16 +95,15 @@ class ResponseAssembler:
     def result(self) -> LLMResponseDict:
         """The response as far as it has come. Its text is that of the pieces; the final text counts when there were
         none."""
-        raw: dict[str, object] = {"events": list(self._events)}
-        for name, value in (
-            ("stream_file", self._stream_file),
-            ("system", self._system),
-            ("usage", self._usage or None),
-            ("tool_trace", list(self._tools) or None),
-            ("error", self._error),
-        ):
-            if value is not None:
-                raw[name] = value
+        known = {
+            "events": list(self._events),
+            "stream_file": self._stream_file,
+            "system": self._system,
+            "usage": self._usage or None,
+            "tool_trace": list(self._tools) or None,
+            "error": self._error,
+        }
+        raw: dict[str, object] = {name: value for name, value in known.items() if value is not None}
         text = "".join(self._pieces) if self._pieces or self._result is None else self._result
         return LLMResponseDict(
             version=LLM_RESPONSE_VERSION,

@@ -74,13 +74,13 @@ def prompt_llm(
 ) -> LLMResponseDict:
     """Ask a model and wait for the whole response. With `session_id` the conversation goes on. `timeout` is how many
     seconds the model may say nothing. Raises `ValueError` for what cannot be asked, `LLMTimeoutError`,
-    `FileNotFoundError` when Claude Code is not installed, `subprocess.CalledProcessError` when it fails, `ProviderError`
-    when another provider does."""
+    `FileNotFoundError` when Claude Code is not installed, `subprocess.CalledProcessError` when it fails,
+    `ProviderError` when another provider does."""
     provider = _checked(question, timeout, provider)
     if provider == "langchain":
         from sessionstore.compat import _mcp_coder_langchain as langchain
 
-        return langchain.ask(question, session_id, timeout, mcp_config, execution_dir)
+        return langchain.ask(question, session_id, timeout, mcp_config)
     conversation = Conversation(
         question, session_id, timeout, env_vars, execution_dir, mcp_config, settings_file, branch_name, project_dir
     )
@@ -112,7 +112,7 @@ def prompt_llm_stream(
     if provider == "langchain":
         from sessionstore.compat import _mcp_coder_langchain as langchain
 
-        yield from langchain.stream(question, session_id, timeout, mcp_config, execution_dir, tools)
+        yield from langchain.stream(question, session_id, timeout, mcp_config, tools)
         return
     yield from Conversation(
         question, session_id, timeout, env_vars, execution_dir, mcp_config, settings_file, branch_name, project_dir
