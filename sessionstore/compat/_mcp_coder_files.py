@@ -40,8 +40,7 @@ def serialize_llm_response(response: LLMResponseDict, filepath: Path | str) -> N
     path = Path(filepath)
     data = encoded(to_json_string(response))
     _keep(here(), data, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fsio.replace(fsio.Temp(str(path.parent)), str(path), data)
+    kept.write_file(path, data)
 
 
 def deserialize_llm_response(filepath: Path | str) -> LLMResponseDict:
@@ -69,10 +68,10 @@ def store_session(
     path = _reserved(directory, step_name)
     try:
         _keep(manager, data, path)
-        fsio.replace(fsio.Temp(directory), path, data)
+        kept.write_file(path, data)
     except BaseException:
         if not os.path.getsize(path):
-            fsio.remove(path)
+            fsio.remove(os.path.abspath(path))
         raise
     return path
 

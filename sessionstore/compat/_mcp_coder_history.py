@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sessionstore import fsio
 from sessionstore.compat import _mcp_coder_store as kept
 from sessionstore.compat._home import home
 from sessionstore.compat._mcp_coder_json import plain
@@ -81,6 +80,5 @@ def rewrite(
         if found.messages or manager.store.heads(found.key):
             kept.keep(manager, found, kept.as_history, data if to_file else None)
         if to_file:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fsio.replace(fsio.Temp(str(path.parent)), str(path), data)
+            kept.write_file(path, data)
     return entries

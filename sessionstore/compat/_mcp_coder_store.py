@@ -202,3 +202,16 @@ def _original(manager: SessionManager, data: bytes, flush: fsio.Flush) -> Fields
 def found_key(session_id: str) -> str:
     """The key of the session of that id."""
     return own_key(TURN, "", session_id)
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file, whole or not at all, and its directory if need be. Raises `OSError`."""
+    place = os.path.abspath(path)
+    directory = os.path.dirname(place)
+    os.makedirs(directory, exist_ok=True)
+    try:
+        fsio.replace(fsio.Temp(directory), place, data)
+    except errors.StorageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise

@@ -1,6 +1,9 @@
-"""A program that answers as `claude -p` does, for tests: it remembers its sessions in a file beside it."""
+"""A program that answers as `claude -p` does, for tests: it remembers its sessions in a file beside it.
+
+A resumed session gets a new id, as older releases do it; with FAKE_CLAUDE=present it keeps its own, as present ones do."""
 
 import json
+import os
 import sys
 import time
 import uuid
@@ -16,7 +19,12 @@ resumed = arguments[arguments.index("--resume") + 1] if "--resume" in arguments 
 if resumed is not None and resumed not in known:
     print(f"No conversation found with session ID: {resumed}", file=sys.stderr)
     sys.exit(1)
+style = os.environ.get("FAKE_CLAUDE", "")
 ident = str(uuid.uuid4())
+if "--session-id" in arguments and style != "old":
+    ident = arguments[arguments.index("--session-id") + 1]
+if resumed is not None and style == "present":
+    ident = resumed
 known[ident] = [*known.get(resumed, []), said]
 home.write_text(json.dumps(known))
 text = f"I have heard {len(known[ident])} times: {said[-40:]}"
@@ -32,11 +40,21 @@ result = {
     "usage": {"input_tokens": 4, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 6, "output_tokens": 7},
     "modelUsage": {"claude-opus-4-6": {"inputTokens": 4}},
     "arguments": arguments,
+    "directory": os.getcwd(),
+    "environment": {name: value for name, value in os.environ.items() if name.startswith(("FAKE_", "CLAUDECODE"))},
 }
 if "stream-json" not in arguments:
     print(json.dumps(result))
     sys.exit(0)
 print(json.dumps({"type": "system", "subtype": "init", "session_id": ident, "model": "claude-opus-4-6"}), flush=True)
+if "tool" in said:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"file_path": "a.txt"}}
+    done = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "hello"}
+    for role, block in (("assistant", call), ("user", done)):
+        message = {"id": "msg_0", "role": role, "content": [block]}
+        print(json.dumps({"type": role, "session_id": ident, "message": message}), flush=True)
+    progress = {"type": "system", "subtype": "thinking_tokens", "session_id": ident}
+    print(json.dumps(progress), flush=True)
 begun = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-opus-4-6"}
 told = [
     {"type": "message_start", "message": begun},
