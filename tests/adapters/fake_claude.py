@@ -1,4 +1,4 @@
-"""A program that answers as `claude -p` does, for tests: it remembers its sessions in a file beside it.
+"""A program that answers as `claude -p` does, for tests: it remembers each session in a file beside it.
 
 A resumed session gets a new id, as older releases do it; with FAKE_CLAUDE=present it keeps its own, as present ones do."""
 
@@ -10,13 +10,12 @@ import uuid
 from pathlib import Path
 
 arguments, said = sys.argv[1:], sys.stdin.read()
-home = Path(__file__).with_name("sessions.json")
-known = json.loads(home.read_text()) if home.exists() else {}
+home = Path(__file__).with_name("sessions")
 if "break" in said:
     print("Invalid API key · sk-ant-0123456789abcdef", file=sys.stderr)
     sys.exit(1)
 resumed = arguments[arguments.index("--resume") + 1] if "--resume" in arguments else None
-if resumed is not None and resumed not in known:
+if resumed is not None and not (home / resumed).exists():
     print(f"No conversation found with session ID: {resumed}", file=sys.stderr)
     sys.exit(1)
 style = os.environ.get("FAKE_CLAUDE", "")
@@ -25,9 +24,10 @@ if "--session-id" in arguments and style != "old":
     ident = arguments[arguments.index("--session-id") + 1]
 if resumed is not None and style == "present":
     ident = resumed
-known[ident] = [*known.get(resumed, []), said]
-home.write_text(json.dumps(known))
-text = f"I have heard {len(known[ident])} times: {said[-40:]}"
+heard = [*(json.loads((home / resumed).read_text()) if resumed else []), said]
+home.mkdir(exist_ok=True)
+(home / ident).write_text(json.dumps(heard))
+text = f"I have heard {len(heard)} times: {said[-40:]}"
 result = {
     "type": "result",
     "subtype": "success",

@@ -72,7 +72,10 @@ def imported(place: Path, *paths: Path) -> Report:
 def said(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Who has said what, without what is kept beside the conversation."""
     return [
-        (message["role"], "".join(part.get("content", "") for part in message["parts"] if part["type"] == "text"))
+        (
+            message["role"],
+            "".join(part.get("content", "") for part in message["parts"] if part["type"] == "text").strip(),
+        )
         for message in messages
         if message["role"] in ("user", "assistant")
     ]
