@@ -265,12 +265,12 @@ def answer(message: Entry, model: str) -> Entry:
     spent = message.get("usage") or {}
     if spent:
         told = {"input_tokens": spent.get("input_tokens", 0), "output_tokens": spent.get("output_tokens", 0)}
-        data["usage_metadata"] = {
-            **told,
-            "total_tokens": sum(told.values()),
+        details = {
             "input_token_details": _told(spent, cache_read="cache_read_tokens", cache_creation="cache_write_tokens"),
             "output_token_details": _told(spent, reasoning="reasoning_tokens"),
         }
+        figures = {**told, "total_tokens": sum(told.values())}
+        data["usage_metadata"] = figures | {name: value for name, value in details.items() if value}
     return entry("ai", data)
 
 

@@ -1,6 +1,6 @@
 """A program that answers as `claude -p` does, for tests: it remembers each session in a file beside it.
 
-A resumed session gets a new id, as older releases do it; with FAKE_CLAUDE=present it keeps its own, as present ones do."""
+A resumed session gets a new id, as older releases do it; with FAKE_CLAUDE=present it keeps its own, as new ones do."""
 
 import json
 import os

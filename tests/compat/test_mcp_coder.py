@@ -64,7 +64,7 @@ def test_the_assemblers_methods(name: str) -> None:
 
 
 def test_values_and_types() -> None:
-    assert mcp_coder.SUPPORTED_PROVIDERS == frozenset({"claude", "langchain", "copilot"})
+    assert frozenset({"claude", "langchain", "copilot"}) == mcp_coder.SUPPORTED_PROVIDERS
     assert isinstance(mcp_coder.SUPPORTED_PROVIDERS, frozenset)
     assert (mcp_coder.LLM_RESPONSE_VERSION, mcp_coder.LLM_DEFAULT_TIMEOUT_SECONDS) == ("1.0", 30)
     assert StreamEvent == dict[str, object]

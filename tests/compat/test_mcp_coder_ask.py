@@ -194,7 +194,9 @@ def test_older_releases_give_a_resumed_session_another_id(
 
 def test_silence_is_a_timeout_and_leaves_the_session_intact(place: Place) -> None:
     first = mcp_coder.prompt_llm("One")
-    with pytest.raises(mcp_coder.LLMTimeoutError, match=r"LLM inactivity timeout \(claude\): no output for 1s") as caught:
+    with pytest.raises(
+        mcp_coder.LLMTimeoutError, match=r"LLM inactivity timeout \(claude\): no output for 1s"
+    ) as caught:
         mcp_coder.prompt_llm("please hang", session_id=first["session_id"], timeout=1)
     assert isinstance(caught.value, TimeoutError) and caught.value.session_id == first["session_id"]
     assert mcp_coder.prompt_llm("Three", session_id=first["session_id"])["text"].startswith("I have heard 3 times")
@@ -334,7 +336,9 @@ def test_langchain_goes_on_with_its_history(place: Place, backend: str, mocked: 
 def configured(place: Place, server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A model that is configured by the file; its server says what it is told."""
     (place.home / ".mcp_coder").mkdir()
-    text = f'[llm.langchain]\nbackend = "openai"\nmodel = "gpt-5-mini"\napi_key = "sk-file"\nbase_url = "{server.url}"\n'
+    text = (
+        f'[llm.langchain]\nbackend = "openai"\nmodel = "gpt-5-mini"\napi_key = "sk-file"\nbase_url = "{server.url}"\n'
+    )
     (place.home / ".mcp_coder" / "config.toml").write_text(text)
     return server
 
@@ -411,7 +415,11 @@ def test_silence_of_langchains_models_is_a_timeout(place: Place, monkeypatch: py
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        for name, value in (("BACKEND", "openai"), ("MODEL", "gpt-5"), ("ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")):
+        for name, value in (
+            ("BACKEND", "openai"),
+            ("MODEL", "gpt-5"),
+            ("ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}"),
+        ):
             monkeypatch.setenv(f"MCP_CODER_LLM_LANGCHAIN_{name}", value)
         for ask in (mcp_coder.prompt_llm, lambda *a, **k: list(mcp_coder.prompt_llm_stream(*a, **k))):
             with pytest.raises(mcp_coder.LLMTimeoutError, match=r"\(langchain\)") as caught:

@@ -224,21 +224,25 @@ def test_a_session_id_is_found_at_all_its_places(place: Place, document: Any) ->
     assert mcp_coder.extract_session_id("stored.json") == "here"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"response_data": null}', '{"response_data": {"session_id": 3}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"response_data": null}', '{"response_data": {"session_id": 3}}']
+)
 def test_no_session_id_is_none(place: Place, text: str) -> None:
     Path("stored.json").write_text(text)
     assert mcp_coder.extract_session_id("stored.json") is None
     assert mcp_coder.extract_session_id("nowhere.json") is None
 
 
-def test_the_latest_session_is_the_one_with_the_latest_name(
-    place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_latest_session_is_the_one_with_the_latest_name(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert mcp_coder.find_latest_session() is None
     directory = Path("some")
     directory.mkdir()
     assert mcp_coder.find_latest_session("some") is None
-    names = ["response_2026-03-01T10-00-01.json", "response_2026-02-28T23-59-59.json", "response_2026-13-01T10-00-01.json"]
+    names = [
+        "response_2026-03-01T10-00-01.json",
+        "response_2026-02-28T23-59-59.json",
+        "response_2026-13-01T10-00-01.json",
+    ]
     odd = ["response_2027-01-01T00-00-00.json.bak", "2027-01-01T00-00-00_step.json", "response_latest.json"]
     for name in (*names, *odd):
         (directory / name).write_text("{}")
