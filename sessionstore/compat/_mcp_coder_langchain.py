@@ -14,7 +14,7 @@ import re
 import time
 import tomllib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from sessionstore.adapters.base import Adapter, Ask, Settings
 from sessionstore.compat import _mcp_coder_history as history
 from sessionstore.compat import _mcp_coder_store as kept
 from sessionstore.compat._mcp_coder_claude import LLMTimeoutError
+from sessionstore.compat._mcp_coder_tools import Toolbox
 from sessionstore.compat._mcp_coder_types import LLM_RESPONSE_VERSION, LLMResponseDict, StreamEvent, UsageInfo
 from sessionstore.exporters.content import texts
 
@@ -33,6 +34,10 @@ Entry = dict[str, Any]
 _SETTINGS = {"backend": ("BACKEND",), "model": ("MODEL",), "base_url": ("BASE_URL", "ENDPOINT"), "api_key": ()}
 _SETTINGS["api_version"] = ("API_VERSION",)
 _ADAPTERS = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini", "ollama": "openai"}
+ROUNDS = 20
+"""So often a model may use tools before it has to answer."""
+LONGER = 300
+"""Seconds that a model with tools may take at least."""
 _SLOW = re.compile(r"(?i)time[d-]?\s?out")
 _OLLAMA = "http://localhost:11434"
 
@@ -126,10 +131,10 @@ def _timed_out(timeout: float) -> LLMTimeoutError:
 
 
 class _Turn:
-    """One question to the configured model."""
+    """One question to the configured model, and everything that is said until it is answered."""
 
-    def __init__(self, question: str, session_id: str | None, timeout: float) -> None:
-        self.model, self.timeout = model_for(timeout), timeout
+    def __init__(self, question: str, session_id: str | None, timeout: float, tools: Toolbox) -> None:
+        self.model, self.timeout, self.tools = model_for(timeout), timeout, tools
         self.manager = history.manager_of()
         if session_id and history.existing(session_id) is None:
             raise ValueError(
@@ -137,21 +142,32 @@ class _Turn:
             )
         self.session_id = session_id or str(uuid.uuid4())
         self.path = history.path_of(self.session_id)
-        self._question = entry("human", {"content": question})
+        self._said = [entry("human", {"content": question})]
 
     def ask(self) -> Ask:
-        """Keep the question; what the model is asked."""
-        said = history.rewrite(self.manager, self.path, lambda: [*self._before(), self._question], to_file=False)
-        found = kept.found_in(kept.HISTORY, json.dumps(said).encode(), str(self.path))
+        """Keep what was said; what the model is asked."""
+        found = kept.found_in(kept.HISTORY, json.dumps(self._keep(to_file=False)).encode(), str(self.path))
         assert found is not None
         told = [one for one in found.messages if one["role"] != "system"]
-        return Ask(self.model.name, told)
+        return Ask(self.model.name, told, {"tools": self.tools.definitions} if self.tools.definitions else {})
 
-    def answered(self, message: Entry, *, whole: bool = True) -> str:
-        """Keep the answer; returns its text. One that is not whole is kept in the store only."""
-        made = answer(message, self.model.name)
-        history.rewrite(self.manager, self.path, lambda: [*self._before(), self._question, made], to_file=whole)
-        return "\n\n".join(texts(message["parts"]))
+    def used(self, call: Entry) -> tuple[str, bool]:
+        """Run a tool that the model wants to use: (what it gives, whether it has failed)."""
+        output, failed = self.tools.run(call["name"], call["arguments"])
+        about = {"tool_call_id": call["id"], "artifact": None, "status": "error" if failed else "success"}
+        self._said.append(entry("tool", {"content": output, "name": call["name"], **about}))
+        return output, failed
+
+    def say(self, message: Entry) -> None:
+        """Take an answer, or a wish to use tools."""
+        self._said.append(answer(message, self.model.name))
+
+    def answered(self, *, whole: bool = True) -> list[Entry]:
+        """Keep the turn; the history as it is now. A turn that is not whole is kept in the store only."""
+        return self._keep(to_file=whole)
+
+    def _keep(self, *, to_file: bool) -> list[Entry]:
+        return history.rewrite(self.manager, self.path, lambda: [*self._before(), *self._said], to_file=to_file)
 
     def _before(self) -> list[Entry]:
         """The history as it is now. System prompts that older versions have stored again and again are left out."""
@@ -178,16 +194,37 @@ class _Turn:
             self.model.adapter.close()
 
 
-def ask(question: str, session_id: str | None, timeout: float, mcp_config: str | None = None) -> LLMResponseDict:
+def ask(
+    question: str,
+    session_id: str | None,
+    timeout: float,
+    mcp_config: str | None = None,
+    env_vars: dict[str, str] | None = None,
+    execution_dir: str | None = None,
+) -> LLMResponseDict:
     """The whole response. Raises as `prompt_llm` does."""
-    _without_tools(mcp_config, None)
-    turn = _Turn(question, session_id, timeout)
-    asked = turn.ask()
-    with turn.asking():
-        message = turn.model.adapter.answer(asked)
-    text = turn.answered(message)
+    timeout = max(timeout, LONGER) if mcp_config else timeout
+    with Toolbox(mcp_config, None, env_vars, execution_dir, timeout) as tools:
+        turn = _Turn(question, session_id, timeout, tools)
+        trace: list[StreamEvent] = []
+        steps = 0
+        with turn.asking():
+            while True:
+                message = turn.model.adapter.answer(turn.ask())
+                turn.say(message)
+                calls = _calls(message) if tools.definitions else []
+                for call in calls:
+                    trace.append(_started(call))
+                    trace.append(_finished(call, *turn.used(call)))
+                steps += 1
+                if not calls or steps == ROUNDS:
+                    break
+        entries = turn.answered()
+    text = "\n\n".join(texts(message["parts"]))
     raw: dict[str, object] = {"backend": turn.model.backend, "model": turn.model.name, "response_content": text}
     raw["usage"] = usage(message)
+    if mcp_config:
+        raw |= {"messages": entries, "agent_steps": steps, "total_tool_calls": len(trace) // 2, "tool_trace": trace}
     return LLMResponseDict(
         version=LLM_RESPONSE_VERSION,
         timestamp=datetime.now().isoformat(),
@@ -203,36 +240,57 @@ def stream(
     session_id: str | None,
     timeout: float,
     mcp_config: str | None = None,
+    env_vars: dict[str, str] | None = None,
+    execution_dir: str | None = None,
     tools: list[Any] | None = None,
 ) -> Iterator[StreamEvent]:
     """The response as events. Raises as `prompt_llm` does."""
-    _without_tools(mcp_config, tools)
-    turn = _Turn(question, session_id, timeout)
-    asked = turn.ask()
-    with turn.asking():
-        pieces = turn.model.adapter.stream(asked)
-        try:
-            for piece in pieces:
-                if piece.kind == "text" and piece.text:
-                    line = {"type": "AIMessageChunk", "content": piece.text}
-                    yield {"type": "raw_line", "line": json.dumps(line, ensure_ascii=False)}
-                    yield {"type": "text_delta", "text": piece.text}
-            message = pieces.message()
-        except BaseException:
-            if (partial := pieces.partial()) is not None:
-                turn.answered(partial, whole=False)
-            raise
-        finally:
-            pieces.close()
-    turn.answered(message)
+    with Toolbox(mcp_config, tools, env_vars, execution_dir, timeout) as toolbox:
+        turn = _Turn(question, session_id, timeout, toolbox)
+        with turn.asking():
+            for _ in range(ROUNDS):
+                message = yield from _streamed(turn)
+                turn.say(message)
+                calls = _calls(message) if toolbox.definitions else []
+                for call in calls:
+                    yield _started(call)
+                    yield _finished(call, *turn.used(call))
+                if not calls:
+                    break
+        turn.answered()
     yield {"type": "done", "session_id": turn.session_id, "usage": usage(message)}
 
 
-def _without_tools(mcp_config: str | None, tools: list[Any] | None) -> None:
-    if mcp_config or tools:
-        raise ValueError(
-            "Provider 'langchain' runs no MCP tools here: leave out mcp_config and tools, or use provider 'claude'"
-        )
+def _streamed(turn: _Turn) -> Generator[StreamEvent, None, Entry]:
+    """The events of one answer; gives the whole of it. What has come of one that is cut off is kept."""
+    pieces = turn.model.adapter.stream(turn.ask())
+    try:
+        for piece in pieces:
+            if piece.kind == "text" and piece.text:
+                line = {"type": "AIMessageChunk", "content": piece.text}
+                yield {"type": "raw_line", "line": json.dumps(line, ensure_ascii=False)}
+                yield {"type": "text_delta", "text": piece.text}
+        return pieces.message()
+    except BaseException:
+        if (partial := pieces.partial()) is not None:
+            turn.say(partial)
+            turn.answered(whole=False)
+        raise
+    finally:
+        pieces.close()
+
+
+def _calls(message: Entry) -> list[Entry]:
+    return [part for part in message["parts"] if part["type"] == "tool_call"]
+
+
+def _started(call: Entry) -> StreamEvent:
+    return {"type": "tool_use_start", "name": call["name"], "args": call["arguments"], "tool_call_id": call["id"]}
+
+
+def _finished(call: Entry, output: str, failed: bool) -> StreamEvent:
+    event: StreamEvent = {"type": "tool_result", "name": call["name"], "output": output, "is_error": failed}
+    return {**event, "tool_call_id": call["id"]}
 
 
 def entry(kind: str, data: Entry) -> Entry:
@@ -251,7 +309,7 @@ def current(one: Entry) -> Entry:
 def answer(message: Entry, model: str) -> Entry:
     """An answer as LangChain would have dumped it."""
     about = {"model_name": message.get("model") or model, "finish_reason": message.get("finish_reason")}
-    calls = [part for part in message["parts"] if part["type"] == "tool_call"]
+    calls = _calls(message)
     data: Entry = {
         "content": "\n\n".join(texts(message["parts"])),
         "response_metadata": {name: value for name, value in about.items() if value},

@@ -80,7 +80,7 @@ def prompt_llm(
     if provider == "langchain":
         from sessionstore.compat import _mcp_coder_langchain as langchain
 
-        return langchain.ask(question, session_id, timeout, mcp_config)
+        return langchain.ask(question, session_id, timeout, mcp_config, env_vars, execution_dir)
     conversation = Conversation(
         question, session_id, timeout, env_vars, execution_dir, mcp_config, settings_file, branch_name, project_dir
     )
@@ -112,7 +112,7 @@ def prompt_llm_stream(
     if provider == "langchain":
         from sessionstore.compat import _mcp_coder_langchain as langchain
 
-        yield from langchain.stream(question, session_id, timeout, mcp_config, tools)
+        yield from langchain.stream(question, session_id, timeout, mcp_config, env_vars, execution_dir, tools)
         return
     yield from Conversation(
         question, session_id, timeout, env_vars, execution_dir, mcp_config, settings_file, branch_name, project_dir

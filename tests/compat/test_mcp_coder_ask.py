@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,6 @@ def result_of(response: Any) -> dict[str, Any]:
 
 def lines(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
     """The records that the program has printed."""
-    import json
-
     stream = mcp_coder.prompt_llm_stream(*arguments, **options)
     return [json.loads(str(event["line"])) for event in stream if event["type"] == "raw_line"]
 
@@ -453,11 +453,89 @@ def test_ollama_is_asked_as_it_speaks(place: Place, server: Server, monkeypatch:
     assert server.requests[0][0] == "/v1/chat/completions"
 
 
-def test_mcp_tools_are_refused_with_langchain(place: Place) -> None:
-    with pytest.raises(ValueError, match="no MCP tools"):
-        mcp_coder.prompt_llm("q", provider="langchain", mcp_config=".mcp.json")
-    with pytest.raises(ValueError, match="no MCP tools"):
-        list(mcp_coder.prompt_llm_stream("q", provider="langchain", tools=[object()]))
+TOOL_SERVER = """
+import os
+from mcp.server import MCPServer
+server = MCPServer("sums")
+@server.tool()
+def add(a: int, b: int) -> str:
+    "Adds."
+    if a < 0:
+        raise ValueError("negative")
+    return f"{a + b} {os.environ['UNIT']} {os.path.basename(os.getcwd())}"
+server.run()
+"""
+
+
+def wish(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"type": "reply", "tool_calls": [{"name": name, "arguments": arguments}]}
+
+
+def test_mcp_tools_are_run(place: Place, backend: str, mocked: Mocked) -> None:
+    (place.work / "server.py").write_text(TOOL_SERVER)
+    server = {"command": sys.executable, "args": ["server.py"], "env": {"UNIT": "${WHAT}"}}
+    (place.work / "mcp.json").write_text(json.dumps({"mcpServers": {"sums": server}}))
+    options: dict[str, Any] = {"provider": "langchain", "mcp_config": "mcp.json", "env_vars": {"WHAT": "apples"}}
+    options["execution_dir"] = str(place.work)
+    mocked.break_(wish("add", a=2, b=2), wish("add", a=-1, b=2), wish("nothing"), {"type": "reply", "text": "Four."})
+    made = mcp_coder.prompt_llm("2 and 2?", **options)
+    assert made["text"] == "Four."
+    raw: Any = made["raw_response"]
+    assert (raw["total_tool_calls"], raw["agent_steps"]) == (3, 4)
+    results = [event for event in raw["tool_trace"] if event["type"] == "tool_result"]
+    assert [event["is_error"] for event in results] == [False, True, True]
+    assert results[0]["output"] == "4 apples work" and "add" in results[1]["output"]
+    types = [one["type"] for one in mcp_coder.load_langchain_history(str(made["session_id"]))]
+    assert types == ["human", "ai", "tool", "ai", "tool", "ai", "tool", "ai"]
+    assert [one["type"] for one in raw["messages"]] == types
+    tools = json.dumps(mocked.asked()[0]["body"])
+    assert "Adds." in tools and '"add"' in tools
+    mocked.break_(wish("add", a=1, b=1), {"type": "reply", "text": "Two."})
+    events_ = list(mcp_coder.prompt_llm_stream("And 1?", session_id=made["session_id"], **options))
+    told = [event["type"] for event in events_ if event["type"] not in ("raw_line", "text_delta")]
+    assert told == ["tool_use_start", "tool_result", "done"]
+    [messages] = place.sessions().values()
+    assert [message["role"] for message in messages][-4:] == ["user", "assistant", "tool", "assistant"]
+
+
+def test_tools_in_langchains_form_are_run(place: Place, configured: Server) -> None:
+    class Tool:
+        name, description, args = "add", "Adds.", {"a": {"type": "integer"}}
+
+        def invoke(self, arguments: dict[str, Any]) -> dict[str, int]:
+            raise NotImplementedError
+
+        async def ainvoke(self, arguments: dict[str, Any]) -> dict[str, int]:
+            return {"sum": arguments["a"] + 2}
+
+    piece = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5-mini"}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}
+    for delta, reason in (({"tool_calls": [call]}, "tool_calls"), ({"content": "Four."}, "stop")):
+        one = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": None}
+        end = {"index": 0, "delta": {}, "finish_reason": reason}
+        configured.replies.append(events([{**piece, "choices": [one]}, {**piece, "choices": [end]}], done=True))
+    told = list(mcp_coder.prompt_llm_stream("2 and 2?", provider="langchain", tools=[Tool()]))
+    [result] = [event for event in told if event["type"] == "tool_result"]
+    assert result["output"] == '{"sum": 4}' and result["tool_call_id"] == "call_1"
+    assert told[-2] == {"type": "text_delta", "text": "Four."}
+    assert configured.requests[1][2]["messages"][-1]["content"] == '{"sum": 4}'
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('{"mcpServers": {"x": {"command": "/nowhere/server"}}}', ConnectionError),
+        ('{"servers": {}}', ValueError),
+        ("{", ValueError),
+    ],
+)
+def test_servers_that_are_not_there(place: Place, configured: Server, text: str, error: type[Exception]) -> None:
+    (place.work / "mcp.json").write_text(text)
+    with pytest.raises(error):
+        mcp_coder.prompt_llm("q", provider="langchain", mcp_config="mcp.json")
+    with pytest.raises(FileNotFoundError):
+        mcp_coder.prompt_llm("q", provider="langchain", mcp_config="nowhere.json")
+    assert configured.requests == []
 
 
 def test_answers_are_dumped_as_langchain_does() -> None:
