@@ -91,16 +91,17 @@ class ClaudeCode(Adapter):
 
     def send(self, body: Json) -> Json:
         """Run the program to its end."""
-        *_, last = [{}, *self._run(body, ["--output-format", "json"])]
+        *_, last = [{}, *self._run(body, ["--output-format", "json"], None)]
         if not isinstance(last, dict) or last.get("type") != "result":
             raise errors.AnswerInvalid(provider=self.title, reason="there is no result in it")
         return last
 
     def open(self, body: Json) -> Iterator[Json]:
         """Run the program and read its events line by line."""
-        return self._run(body, ["--output-format", "stream-json", "--verbose", "--include-partial-messages"])
+        form = ["--output-format", "stream-json", "--verbose", "--include-partial-messages"]
+        return self._run(body, form, self.settings.timeout)
 
-    def _run(self, body: Json, form: list[str]) -> Iterator[Json]:
+    def _run(self, body: Json, form: list[str], patience: float | None) -> Iterator[Json]:
         command = [self.settings.command, *body["arguments"], *form]
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
             try:
@@ -117,7 +118,7 @@ class ClaudeCode(Adapter):
                 reason = f"the program {self.settings.command!r} cannot be run"
                 raise errors.ProviderUnreachable(provider=self.title, reason=reason) from None
             try:
-                yield from self._read(process, body["input"], complaints)
+                yield from self._read(process, body["input"], complaints, patience)
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -127,10 +128,12 @@ class ClaudeCode(Adapter):
                         with contextlib.suppress(OSError):
                             pipe.close()
 
-    def _read(self, process: subprocess.Popen[str], said: str, complaints: IO[str]) -> Iterator[Json]:
+    def _read(
+        self, process: subprocess.Popen[str], said: str, complaints: IO[str], seconds: float | None
+    ) -> Iterator[Json]:
         assert process.stdin is not None and process.stdout is not None
         ended = False
-        with _Patience(process, self.settings.timeout) as patience:
+        with _Patience(process, seconds) as patience:
             with patience.listening(), contextlib.suppress(BrokenPipeError):
                 process.stdin.write(said)
                 process.stdin.close()
@@ -142,7 +145,7 @@ class ClaudeCode(Adapter):
                         ended = ended or (isinstance(one, dict) and one.get("type") == "result")
                         yield one
         if patience.lost and not ended:
-            reason = f"it has said nothing for {self.settings.timeout:g} seconds"
+            reason = f"it has said nothing for {seconds:g} seconds"
             raise errors.ProviderUnreachable(provider=self.title, reason=reason, timed_out=True)
         if process.wait(self.settings.timeout) and not ended:
             complaints.seek(0)
@@ -155,9 +158,9 @@ class ClaudeCode(Adapter):
 
 
 class _Patience:
-    """Ends a program that says nothing for so many seconds while it is listened to."""
+    """Ends a program that says nothing for so many seconds while it is listened to; never when that is None."""
 
-    def __init__(self, process: subprocess.Popen[str], seconds: float) -> None:
+    def __init__(self, process: subprocess.Popen[str], seconds: float | None) -> None:
         self.lost = False
         """Whether the program was ended."""
         self._process, self._seconds = process, seconds
@@ -165,7 +168,8 @@ class _Patience:
         self._over = threading.Event()
 
     def __enter__(self) -> _Patience:
-        threading.Thread(target=self._watch, name="claude-code-patience", daemon=True).start()
+        if self._seconds is not None:
+            threading.Thread(target=self._watch, args=(self._seconds,), name="claude-code", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,10 +189,10 @@ class _Patience:
         with self.listening():
             return stream.readline()
 
-    def _watch(self) -> None:
-        while not self._over.wait(min(0.05, self._seconds)):
+    def _watch(self, seconds: float) -> None:
+        while not self._over.wait(min(0.05, seconds)):
             since = self._since
-            if since is not None and time.monotonic() - since >= self._seconds:
+            if since is not None and time.monotonic() - since >= seconds:
                 self.lost = True
                 self._process.kill()
                 return

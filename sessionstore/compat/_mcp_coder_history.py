@@ -15,6 +15,7 @@ from sessionstore.compat import _mcp_coder_store as kept
 from sessionstore.compat._home import home
 from sessionstore.compat._mcp_coder_json import plain
 from sessionstore.manager.core import SessionManager
+from sessionstore.migrate.intake import own_key
 
 Entry = dict[str, Any]
 
@@ -70,7 +71,7 @@ def rewrite(
 ) -> list[Entry]:
     """Keep the entries that `make` gives, and write them to the file; returns them. Nobody else writes this history
     meanwhile. With `to_file` false only the store has them."""
-    place = os.path.realpath(path)
+    place = _known_place(manager, path)
     found = kept.found_in(kept.HISTORY, b"[]", place)
     assert found is not None
     with manager.held(found.key):
@@ -82,3 +83,12 @@ def rewrite(
         if to_file:
             kept.write_file(path, data)
     return entries
+
+
+def _known_place(manager: SessionManager, path: Path) -> str:
+    """The path by which the store knows a history: one that has moved from its former home goes on as that session."""
+    places = [os.path.realpath(path)]
+    if path.parent == directories()[0]:
+        places.append(os.path.realpath(directories()[1] / path.name))
+    known = (one for one in places if manager.store.heads(own_key(kept.HISTORY, one, path.stem)))
+    return next(known, places[0])

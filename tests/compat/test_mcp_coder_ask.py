@@ -14,6 +14,7 @@ import pytest
 from sessionstore import errors
 from sessionstore.compat import _mcp_coder_langchain as langchain
 from sessionstore.compat import mcp_coder
+from sessionstore.compat._mcp_coder_claude import Records
 from sessionstore.manager import SessionManager
 from tests.adapters.conftest import mocked as mocked
 from tests.adapters.conftest import mocked_server as mocked_server
@@ -287,6 +288,33 @@ def test_conversations_side_by_side_do_not_mix(place: Place) -> None:
         assert texts == [f"I am {number}", f"Still {number}"]
 
 
+def test_records_without_pieces() -> None:
+    """Without partial messages the text comes whole; with them it does not come twice."""
+    records = Records()
+    text = {"type": "text", "text": "Hello"}
+    whole = {"type": "assistant", "message": {"id": "m1", "content": [text, "odd", {"type": "thinking"}]}}
+    begun = {"type": "stream_event", "event": {"type": "message_start", "message": {"id": "m2"}}}
+    delta = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hel"}}
+    again = {"type": "assistant", "message": {"id": "m2", "content": [text]}}
+    found = [e for one in (whole, begun, {"type": "stream_event", "event": delta}, again) for e in records.take(one)]
+    assert found == [{"type": "text_delta", "text": "Hello"}, {"type": "text_delta", "text": "Hel"}]
+    assert list(records.take({"type": "user", "message": {"content": "again"}})) == []
+    assert not records.done and next(records.take({"type": "result", "is_error": True}))["is_error"] is True
+
+
+@pytest.mark.parametrize(("prints", "told"), [("nonsense", "no JSON"), ("", "no_result")])
+def test_a_program_that_prints_something_else(place: Place, prints: str, told: str) -> None:
+    place.program.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{prints}'\n")
+    if prints:
+        with pytest.raises(ValueError, match="Failed to parse CLI JSON"):
+            mcp_coder.prompt_llm("Hello")
+    else:
+        *_, last = mcp_coder.prompt_llm_stream("Hello")
+        assert last["reason"] == told
+        assert mcp_coder.prompt_llm("Hello")["raw_response"]["error"] == last["message"]
+    assert {said(messages)[0] for messages in place.sessions().values()} == {("user", "Hello")}
+
+
 # -- LangChain ---------------------------------------------------------------------------------------------------------
 
 BACKENDS = {"openai": "gpt-5", "anthropic": "claude-opus-4-6", "gemini": "gemini-2.5-pro"}
@@ -398,6 +426,19 @@ def test_an_unknown_session_is_an_error(place: Place, configured: Server) -> Non
         with pytest.raises(ValueError, match=r"ghost-id.*ghost-id\.json"):
             ask("q", provider="langchain", session_id="ghost-id")
     assert configured.requests == []
+
+
+def test_an_answer_that_is_cut_off_is_kept_beside_the_file(place: Place, configured: Server) -> None:
+    piece = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5-mini"}
+    choice = {"index": 0, "delta": {"role": "assistant", "content": "Half an"}, "finish_reason": None}
+    configured.replies.append(events([{**piece, "choices": [choice]}], cut=True))
+    stream = mcp_coder.prompt_llm_stream("One", provider="langchain")
+    with pytest.raises(errors.AnswerCut):
+        list(stream)
+    [(key, messages)] = place.sessions().items()
+    assert said(messages) == [("user", "One"), ("assistant", "Half an")]
+    assert messages[1]["finish_reason"] == "unfinished"
+    assert mcp_coder.load_langchain_history(key.rpartition(":")[2]) == []
 
 
 def test_failures_of_langchains_models(place: Place, configured: Server) -> None:

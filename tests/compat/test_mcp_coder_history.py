@@ -81,6 +81,21 @@ def test_what_the_older_program_has_left_is_found(place: Place) -> None:
     assert sorted(key.rpartition(":")[2] for key in place.sessions()) == ["new", "old-0", "old-1"]
 
 
+def test_a_history_that_has_moved_is_still_one_session(place: Place) -> None:
+    former = place.home / ".config" / "mcp_coder" / "sessions" / "langchain"
+    former.mkdir(parents=True)
+    (former / "s.json").write_text(json.dumps([HUMAN, AI]))
+    path = mcp_coder.store_langchain_history("s", [*mcp_coder.load_langchain_history("s"), HUMAN])
+    assert Path(path).parent != former and [role for role, _ in said(stored(place.store))] == [
+        "user",
+        "assistant",
+        "user",
+    ]
+    before = place.sessions()
+    place.import_all(former, Path(path))
+    assert place.sessions() == before
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "..", "", "a\0b"])
 def test_an_id_cannot_name_another_directory(place: Place, name: str) -> None:
     with pytest.raises(ValueError, match="session's id"):
