@@ -26,15 +26,19 @@ from sessionstore.importers.parsing import Unparsable
 from sessionstore.journal import now
 from sessionstore.manager import lifecycle
 from sessionstore.manager.core import SessionManager
+from sessionstore.manager.lines import Messages
 from sessionstore.manager.live import Live
 from sessionstore.migrate.decide import fields_of
 from sessionstore.migrate.intake import own_key, rule_of
-from sessionstore.migrate.joining import joined, same_content
+from sessionstore.migrate.joining import joined, moment, same_content
 from sessionstore.notes import is_purged
 from sessionstore.store import merged_originals
 
 Message = dict[str, Any]
 Fields = dict[str, Any]
+Merge = Callable[[Messages, list[Message]], tuple[int, list[Message]] | None]
+"""Given the stored messages and those found: how many of the first stay, and what follows them. None: those found go on
+where the session's path ends."""
 TURN, HISTORY = McpCoder(), McpCoderLangchain()
 logger = logging.getLogger("sessionstore.compat.mcp_coder")
 _managers: dict[tuple[int, str], SessionManager] = {}
@@ -97,14 +101,13 @@ def found_in(importer: Importer, data: bytes, path: str) -> Found | None:
 def keep(
     manager: SessionManager,
     found: Found,
-    merge: Callable[[list[Message], list[Message]], list[Message] | None],
+    merge: Merge,
     data: bytes | None = None,
     **more: Any,
 ) -> bool:
-    """Put what was found into the store; durable when this returns. The session must be held. `merge` makes the new
-    messages of the stored ones and those found (None: they go on where the session's path ends). `data` are the bytes
-    of the file, kept too; `more` are fields that the session gets unless it has them. False when the session was
-    purged: then it stays so."""
+    """Put what was found into the store; durable when this returns. The session must be held. `data` are the bytes of
+    the file, kept too; `more` are fields that the session gets unless it has them. False when the session was purged:
+    then it stays so."""
     store, key = manager.store, found.key
     if is_purged(store, key):
         logger.warning("%s was purged; what is said in it is not kept", key)
@@ -129,36 +132,44 @@ def keep(
     return True
 
 
-def _grow(
-    manager: SessionManager,
-    live: Live,
-    shown: list[Message],
-    merge: Callable[[list[Message], list[Message]], list[Message] | None],
-    fields: Fields,
-) -> None:
+def _grow(manager: SessionManager, live: Live, shown: list[Message], merge: Merge, fields: Fields) -> None:
     head = live.head()
-    stored = list(manager.store.messages(head))
+    stored = Messages(manager.pages, head)
     merged = merge(stored, shown)
     if merged is None:
         known = {message["id"] for message in stored}
         fresh, path = manager.following(head, [one for one in shown if one["id"] not in known])
         live.extend(fresh, {**fields, **(path if fresh else {})})
-    elif merged[: len(stored)] == stored:
-        if len(merged) > len(stored) or any(head.get(name) != value for name, value in fields.items()):
-            live.extend(merged[len(stored) :], {**fields, "updated_at": now()})
-    else:
-        live.replace(lambda _: merged, {**fields, "updated_at": now()})
+        return
+    start, said = merged
+    replaced = stored[start:]
+    if said[: len(replaced)] != replaced:
+        live.replace(lambda _: [*stored[:start], *said], {**fields, "updated_at": now()})
+    elif len(said) > len(replaced) or any(head.get(name) != value for name, value in fields.items()):
+        live.extend(said[len(replaced) :], {**fields, "updated_at": now()})
 
 
-def as_turn(stored: list[Message], shown: list[Message]) -> list[Message] | None:
-    """The stored messages and those of one turn, by time; None for sessions with branches."""
-    made = joined(stored, shown)
-    return stored if made is not None and same_content(made, stored) else made
+def as_turn(stored: Messages, shown: list[Message]) -> tuple[int, list[Message]] | None:
+    """A turn among the stored ones, by time. Only those that are not earlier than it are looked at."""
+    if any(b'"parent":' in line for line in stored.lines()) and any("parent" in message for message in stored):
+        return None
+    start, begins = len(stored), moment(shown[0])
+    while start and begins is not None:
+        before = moment(stored[start - 1])
+        if before is not None and before < begins:
+            break
+        start -= 1
+    rest = stored[start if begins is not None else 0 :]
+    start = len(stored) - len(rest)
+    made = joined(rest, shown)
+    if made is None:
+        return None
+    return (len(stored), []) if same_content(made, rest) else (start, made)
 
 
-def as_history(stored: list[Message], shown: list[Message]) -> list[Message]:
-    """The messages of a history that is stated whole. What it does not state any more stays in the session's past."""
-    return shown
+def as_history(stored: Messages, shown: list[Message]) -> tuple[int, list[Message]]:
+    """A history that is stated whole. What it does not state any more stays in the session's past."""
+    return 0, shown
 
 
 def _wake(live: Live) -> None:
