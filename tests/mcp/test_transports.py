@@ -35,6 +35,7 @@ READING = {
     "read_session",
     "read_message",
 }
+WRITING = {"append_messages", "annotate_session", "chat", "kimi_chat", "quick_gpt", "analyze_with_gemini"}
 TOKEN = "0123456789abcdef-token"
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -69,7 +70,7 @@ def test_writing_is_offered_only_when_asked_for(own: Path, transport: str) -> No
     async def test() -> dict[str, Any]:
         async with connected(transport, own, "--write") as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-            assert tools.keys() == READING | {"append_messages", "annotate_session"}
+            assert tools.keys() == READING | WRITING
             assert all(tools[name].annotations.read_only_hint for name in READING)
             assert not any(tools[name].annotations.read_only_hint for name in tools.keys() - READING)
             made = await client.call_tool("append_messages", {"messages": [{"role": "user", "text": "kept"}]})
@@ -370,7 +371,7 @@ def test_what_is_printed_for_a_client_starts_the_server(program: Program, archiv
             return len((await client.list_tools()).tools)
 
     if name == "codex":
-        assert run(test) == len(READING) + 2
+        assert run(test) == len(READING | WRITING)
 
 
 def _command(name: str, told: str) -> list[str]:
