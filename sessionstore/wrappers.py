@@ -70,7 +70,7 @@ def kimi_chat(
         return clear(chat, session_id.removeprefix("@clear:"))
     if session_id == "@last":
         session_id = next((session.key for session in _sessions(chat)), None)
-    elif session_id is not None and session_id.startswith("@"):
+    elif session_id is not None and session_id.startswith("@") and not _there(chat, session_id):
         raise errors.UsageError(reason=f"{session_id} is none of @last, @list and @clear:ID")
     said: list[Mapping[str, Any]] = list(messages or ()) if session_id is None else []
     if prompt:
@@ -167,7 +167,10 @@ def _is_kimi(model: str | None) -> bool:
 def _there(chat: Chat, name: str) -> bool:
     from sessionstore.chat.thread import find
 
-    return find(chat.sessions, name) is not None
+    try:
+        return find(chat.sessions, name) is not None
+    except errors.NotFound:
+        return False
 
 
 def _model(chat: Chat, model: str, usual: str, session_id: str | None) -> str | None:

@@ -84,7 +84,7 @@ def mcp_command(
     toolsets = (*READ_ONLY, *(["write"] if write else []), *(["chat"] if write and not no_chat else []))
     server = make_server(Archive(store, note), toolsets, reach=lambda kind: settings_from(os.environ, kind))
     if http:
-        _serve_http(server, host, port, hosts, token)
+        _serve_http(server, host, port, hosts, token, "chat" in toolsets)
         return
     if sys.stdin.isatty():
         note("waiting for a client on stdin; `sessionstore mcp --install` prints what clients need. Ctrl-C ends")
@@ -92,15 +92,21 @@ def mcp_command(
     server.run("stdio")
 
 
-def _serve_http(server: Any, host: str, port: int, hosts: tuple[str, ...], token: str | None) -> None:
+def _serve_http(server: Any, host: str, port: int, hosts: tuple[str, ...], token: str | None, talks: bool) -> None:
     from contextlib import suppress
 
     from sessionstore.mcp_server import http
 
     http.check(host, hosts, token)
     listener = http.listen(host, port)
+
+    def ready(url: str) -> None:
+        note(f"serving {url}; Ctrl-C ends")
+        if talks and token is None:
+            note("every program on this machine can now talk with models at your cost; give --token-file or --no-chat")
+
     with suppress(KeyboardInterrupt):
-        http.serve(server, listener, hosts, token, lambda url: note(f"serving {url}; Ctrl-C ends"))
+        http.serve(server, listener, hosts, token, ready)
 
 
 def _token(path: Path | None) -> str | None:

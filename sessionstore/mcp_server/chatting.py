@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -13,6 +14,7 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessionstore import errors, wrappers
+from sessionstore.chat import thread
 from sessionstore.manager.prices import price
 from sessionstore.mcp_server.desk import Desk
 from sessionstore.mcp_server.models import ChatAnswer, Spent, WantedCall
@@ -100,6 +102,7 @@ def _chat(talks: Talks) -> Callable[..., Any]:
         given: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, "")}
 
         def deed(heard: Heard) -> str:
+            _check_name(heard, session)
             said = prompt or ()
             return heard.ask(said, model, session, consent=consent, tool_choice="none", **given).text
 
@@ -107,6 +110,18 @@ def _chat(talks: Talks) -> Callable[..., Any]:
         return _answer(text, heard)
 
     return chat
+
+
+def _check_name(heard: Heard, name: str | None) -> None:
+    """Raises `UsageError` for what the other tools take for the beginning of a session's name, and for the key of a
+    session that is not there: it would be easy to begin a new conversation where an old one is meant."""
+    if name is None or thread.find(heard.sessions, name) is not None:
+        return
+    with suppress(errors.NotFound):
+        key = heard.sessions.get(name).key
+        raise errors.UsageError(reason=f"do you mean {key}? give its whole key, or a new name that none begins with")
+    if ":" in name.removeprefix("native:"):
+        raise errors.NotFound(name=name)
 
 
 def _kimi(talks: Talks) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ _SETTINGS = {
     "default_page_size": 50,
     "default_facet_size": 12,
     "sql_time_limit_ms": 3000,
+    "facet_time_limit_ms": 1000,
     "suggest_facets": False,
     "allow_download": False,
 }
