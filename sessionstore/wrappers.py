@@ -13,6 +13,8 @@ from sessionstore.exporters.content import texts
 
 GEMINI, QUICK, KIMI = "gemini-2.5-pro", "gpt-4o-mini", "kimi-k2-0711-preview"
 """The models that are asked when none is named."""
+OLDER = ("kimi", "llm-sessions")
+"""The sources of sessions that llm-mcp-server has made."""
 
 
 def analyze_with_gemini(
@@ -152,9 +154,10 @@ def _is_cleared(session: Session) -> bool:
 
 
 def _sessions(chat: Chat) -> Iterator[Session]:
-    """The sessions in which Kimi has spoken or shall speak, latest first. An imported one counts when Kimi spoke."""
+    """The sessions in which Kimi has spoken or shall speak, latest first; those that were born here, and those of the
+    server these tools are named after, but none of Kimi's coding programs."""
     for one in chat.sessions.list(limit=1_000_000):
-        if one["source"] == "native" or any(_is_kimi(model) for model in one["models"]):
+        if one["source"] == "native" or (one["source"] in OLDER and any(map(_is_kimi, one["models"]))):
             session = chat.sessions.get(one["key"])
             if _is_kimi(session.model) and not _is_cleared(session):
                 yield session

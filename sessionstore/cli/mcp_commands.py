@@ -132,6 +132,7 @@ def _configuration(app: App, client: str, options: list[str], http: bool, host: 
     if http:
         target = Target(url=f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp", needs_token=token)
     else:
-        arguments = ["-m", "sessionstore", "mcp", "--store", str(app.place().absolute()), *options]
+        # -P: nothing is imported from the directory that the client happens to be in
+        arguments = ["-P", "-m", "sessionstore", "mcp", "--store", str(app.place().absolute()), *options]
         target = Target([os.path.abspath(sys.executable), *arguments])
     return all_told(target) if client == "all" else told(client, target)

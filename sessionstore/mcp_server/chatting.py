@@ -102,7 +102,7 @@ def _chat(talks: Talks) -> Callable[..., Any]:
         given: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, "")}
 
         def deed(heard: Heard) -> str:
-            _check_name(heard, session)
+            _check_name(heard, session, prompt)
             said = prompt or ()
             return heard.ask(said, model, session, consent=consent, tool_choice="none", **given).text
 
@@ -112,7 +112,7 @@ def _chat(talks: Talks) -> Callable[..., Any]:
     return chat
 
 
-def _check_name(heard: Heard, name: str | None) -> None:
+def _check_name(heard: Heard, name: str | None, prompt: str) -> None:
     """Raises `UsageError` for what the other tools take for the beginning of a session's name, and for the key of a
     session that is not there: it would be easy to begin a new conversation where an old one is meant."""
     if name is None or thread.find(heard.sessions, name) is not None:
@@ -122,6 +122,8 @@ def _check_name(heard: Heard, name: str | None) -> None:
         raise errors.UsageError(reason=f"do you mean {key}? give its whole key, or a new name that none begins with")
     if ":" in name.removeprefix("native:"):
         raise errors.NotFound(name=name)
+    if not prompt:
+        raise errors.UsageError(reason=f"there is nothing to ask: no session is called {name!r}; give a prompt")
 
 
 def _kimi(talks: Talks) -> Callable[..., Any]:

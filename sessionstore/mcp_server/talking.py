@@ -21,7 +21,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from sessionstore import errors
 from sessionstore.adapters.base import Adapter, Delta, Settings
-from sessionstore.chat import incoming
+from sessionstore.chat import incoming, thread
 from sessionstore.chat.core import Answer, Chat, Toolbox
 from sessionstore.chat.sessions import Session
 from sessionstore.manager import SessionManager
@@ -61,7 +61,9 @@ class Heard(Chat):
         consent: bool = False,
         **options: Any,
     ) -> Answer:
-        """As `Chat.ask`. Raises `Left` when the client has left; what was said, and came, is kept."""
+        """As `Chat.ask`. Raises `Left` when the client has left; what was said, and came, is kept. A provider that
+        cannot be asked at all is found before anything is kept."""
+        self._check(model, session_id)
         stream = self._chat.stream(
             messages, model, session_id, tools=tools, toolbox=toolbox, consent=consent, **options
         )
@@ -73,6 +75,19 @@ class Heard(Chat):
         finally:
             stream.close()
         return self.answer
+
+    def _check(self, model: str | None, session_id: str | None) -> None:
+        """Raises `NoCredentials`, `LibraryMissing`, `UnknownModel` when the model that would answer cannot be asked."""
+        session = None if model else thread.find(self.sessions, session_id)
+        wanted = model or (session.model if session else None)
+        if not wanted:
+            return
+        adapter, _ = self._chat.adapter(wanted)
+        try:
+            adapter.client()
+        except errors.NoCredentials:
+            advice = f"set {' or '.join(adapter.keys)} in the environment of this server"
+            raise errors.NoCredentials(provider=adapter.title, advice=advice) from None
 
     def _hear(self, piece: Delta) -> None:
         if self._left.is_set():

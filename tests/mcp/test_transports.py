@@ -225,7 +225,10 @@ def ask(url: str, data: bytes = b"", **headers: str) -> tuple[int, str]:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as refused:
         with refused:
-            return refused.code, refused.read().decode()
+            try:
+                return refused.code, refused.read().decode()
+            except ConnectionResetError:
+                return HUNG_UP, ""
     except urllib.error.URLError as refused:
         assert isinstance(refused.reason, BrokenPipeError | ConnectionResetError)
         return HUNG_UP, ""
@@ -363,7 +366,7 @@ def test_what_is_printed_for_a_client_starts_the_server(program: Program, archiv
     program.store = archive
     told = ok(program("mcp", "--install", name, "--write")).out
     command = _command(name, told)
-    assert command[1:] == ["-m", "sessionstore", "mcp", "--store", str(archive), "--write"]
+    assert command[1:] == ["-P", "-m", "sessionstore", "mcp", "--store", str(archive), "--write"]
 
     async def test() -> int:
         parameters = stdio(archive).model_copy(update={"command": command[0], "args": command[1:]})
@@ -372,6 +375,18 @@ def test_what_is_printed_for_a_client_starts_the_server(program: Program, archiv
 
     if name == "codex":
         assert run(test) == len(READING | WRITING)
+
+
+def test_a_hostile_directory_is_not_imported_from(program: Program, archive: Path) -> None:
+    """A client starts servers in whatever directory it works on."""
+    program.store = archive
+    command = _command("codex", ok(program("mcp", "--install", "codex")).out)
+    for name in ("sessionstore", "click", "json"):
+        (program.cwd / f"{name}.py").write_text("print('imported')\nraise SystemExit(7)\n")
+    ended = subprocess.run(
+        command, cwd=program.cwd, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"")
 
 
 def _command(name: str, told: str) -> list[str]:
