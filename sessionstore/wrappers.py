@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sessionstore import errors
@@ -13,6 +13,8 @@ from sessionstore.exporters.content import texts
 
 GEMINI, QUICK, KIMI = "gemini-2.5-pro", "gpt-4o-mini", "kimi-k2-0711-preview"
 """The models that are asked when none is named."""
+OLDER = ("kimi", "llm-sessions")
+"""The sources of sessions that llm-mcp-server has made."""
 
 
 def analyze_with_gemini(
@@ -65,12 +67,12 @@ def kimi_chat(
     With a `session_id`, `messages` are not looked at; of a session that is there, neither is `system`. Raises
     `ProviderError`, `UsageError`."""
     if session_id == "@list":
-        return report(_sessions(chat))
+        return report(list(_sessions(chat)))
     if session_id is not None and session_id.startswith("@clear:"):
         return clear(chat, session_id.removeprefix("@clear:"))
     if session_id == "@last":
         session_id = next((session.key for session in _sessions(chat)), None)
-    elif session_id is not None and session_id.startswith("@"):
+    elif session_id is not None and session_id.startswith("@") and not _there(chat, session_id):
         raise errors.UsageError(reason=f"{session_id} is none of @last, @list and @clear:ID")
     said: list[Mapping[str, Any]] = list(messages or ()) if session_id is None else []
     if prompt:
@@ -97,13 +99,19 @@ def told(answer: Answer) -> str:
     return "Tool calls:\n" + json.dumps(calls, ensure_ascii=False, indent=2)
 
 
-def conversation(session: Session) -> str:
-    """The whole conversation as JSON, in OpenAI's dialect."""
+def conversation(session: Session, most: int | None = None) -> str:
+    """The whole conversation as JSON, in OpenAI's dialect; with `most` only its end, of about so many characters."""
     from sessionstore.exporters import openai
     from sessionstore.exporters.report import Report
 
     told_of = openai.request(dict(session.revision), session.history(), Report(), forbidden="[^a-zA-Z0-9_.:-]")
-    return f"Conversation State:\n```json\n{json.dumps(told_of['messages'], ensure_ascii=False, indent=2)}\n```"
+    messages, left = told_of["messages"], 0
+    size = sum(len(json.dumps(one, ensure_ascii=False)) for one in messages)
+    while most is not None and size > most:
+        size -= len(json.dumps(messages[left], ensure_ascii=False))
+        left += 1
+    state = f"Conversation State:\n```json\n{json.dumps(messages[left:], ensure_ascii=False, indent=2)}\n```"
+    return f"{state}\nThe first {left} messages are left out." if left else state
 
 
 def report(sessions: Sequence[Session]) -> str:
@@ -122,7 +130,7 @@ def report(sessions: Sequence[Session]) -> str:
 def clear(chat: Chat, name: str) -> str:
     """Let the next word in a session begin anew. What was said stays in the store, beside the path."""
     if name == "@all":
-        found = _sessions(chat)
+        found = list(_sessions(chat))
         for session in found:
             _begin_anew(session)
         return f"All {len(found)} sessions cleared successfully."
@@ -145,17 +153,27 @@ def _is_cleared(session: Session) -> bool:
     return bool(history) and bool((history[-1].get("x") or {}).get("cleared"))
 
 
-def _sessions(chat: Chat) -> list[Session]:
-    """The sessions in which Kimi has spoken or shall speak, latest first."""
-    listed = chat.sessions.list(limit=1_000_000)
-    found = [chat.sessions.get(one["key"]) for one in listed]
-    return [one for one in found if (one.model or "").lower().startswith(("kimi", "moonshot")) and not _is_cleared(one)]
+def _sessions(chat: Chat) -> Iterator[Session]:
+    """The sessions in which Kimi has spoken or shall speak, latest first; those that were born here, and those of the
+    server these tools are named after, but none of Kimi's coding programs."""
+    for one in chat.sessions.list(limit=1_000_000):
+        if one["source"] == "native" or (one["source"] in OLDER and any(map(_is_kimi, one["models"]))):
+            session = chat.sessions.get(one["key"])
+            if _is_kimi(session.model) and not _is_cleared(session):
+                yield session
+
+
+def _is_kimi(model: str | None) -> bool:
+    return (model or "").lower().startswith(("kimi", "moonshot"))
 
 
 def _there(chat: Chat, name: str) -> bool:
     from sessionstore.chat.thread import find
 
-    return find(chat.sessions, name) is not None
+    try:
+        return find(chat.sessions, name) is not None
+    except errors.NotFound:
+        return False
 
 
 def _model(chat: Chat, model: str, usual: str, session_id: str | None) -> str | None:

@@ -51,6 +51,10 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     command: str = "claude"
     """The program to run, for adapters that run one."""
+    directory: str | None = None
+    """Where that program runs; here when None."""
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    """The whole environment of that program; ours when None."""
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
 

@@ -9,6 +9,8 @@ import contextlib
 import json
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -89,27 +91,34 @@ class ClaudeCode(Adapter):
 
     def send(self, body: Json) -> Json:
         """Run the program to its end."""
-        *_, last = [{}, *self._run(body, ["--output-format", "json"])]
+        *_, last = [{}, *self._run(body, ["--output-format", "json"], None)]
         if not isinstance(last, dict) or last.get("type") != "result":
             raise errors.AnswerInvalid(provider=self.title, reason="there is no result in it")
         return last
 
     def open(self, body: Json) -> Iterator[Json]:
         """Run the program and read its events line by line."""
-        return self._run(body, ["--output-format", "stream-json", "--verbose", "--include-partial-messages"])
+        form = ["--output-format", "stream-json", "--verbose", "--include-partial-messages"]
+        return self._run(body, form, self.settings.timeout)
 
-    def _run(self, body: Json, form: list[str]) -> Iterator[Json]:
+    def _run(self, body: Json, form: list[str], patience: float | None) -> Iterator[Json]:
         command = [self.settings.command, *body["arguments"], *form]
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
             try:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, encoding="utf-8"
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    encoding="utf-8",
+                    cwd=self.settings.directory,
+                    env=None if self.settings.environment is None else dict(self.settings.environment),
                 )
             except OSError:
                 reason = f"the program {self.settings.command!r} cannot be run"
                 raise errors.ProviderUnreachable(provider=self.title, reason=reason) from None
             try:
-                yield from self._read(process, body["input"], complaints)
+                yield from self._read(process, body["input"], complaints, patience)
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -119,25 +128,74 @@ class ClaudeCode(Adapter):
                         with contextlib.suppress(OSError):
                             pipe.close()
 
-    def _read(self, process: subprocess.Popen[str], said: str, complaints: IO[str]) -> Iterator[Json]:
+    def _read(
+        self, process: subprocess.Popen[str], said: str, complaints: IO[str], seconds: float | None
+    ) -> Iterator[Json]:
         assert process.stdin is not None and process.stdout is not None
-        try:
-            process.stdin.write(said)
-            process.stdin.close()
-        except BrokenPipeError:
-            pass
         ended = False
-        for line in process.stdout:
-            if line.strip():
-                event = json.loads(line)
-                # Some releases print one list of all events.
-                for one in event if isinstance(event, list) else [event]:
-                    ended = ended or (isinstance(one, dict) and one.get("type") == "result")
-                    yield one
+        with _Patience(process, seconds) as patience:
+            with patience.listening(), contextlib.suppress(BrokenPipeError):
+                process.stdin.write(said)
+                process.stdin.close()
+            while line := patience.line(process.stdout):
+                if line.strip():
+                    event = json.loads(line)
+                    # Some releases print one list of all events.
+                    for one in event if isinstance(event, list) else [event]:
+                        ended = ended or (isinstance(one, dict) and one.get("type") == "result")
+                        yield one
+        if patience.lost and not ended:
+            reason = f"it has said nothing for {seconds:g} seconds"
+            raise errors.ProviderUnreachable(provider=self.title, reason=reason, timed_out=True)
         if process.wait(self.settings.timeout) and not ended:
             complaints.seek(0)
             reason = told(complaints.read(10_000) or "it said nothing")
-            raise errors.ProviderRefused(provider=self.title, reason=f"{reason} (exit code {process.returncode})")
+            raise errors.ProviderRefused(
+                provider=self.title,
+                reason=f"{reason} (exit code {process.returncode})",
+                returned=process.returncode,
+            )
+
+
+class _Patience:
+    """Ends a program that says nothing for so many seconds while it is listened to; never when that is None."""
+
+    def __init__(self, process: subprocess.Popen[str], seconds: float | None) -> None:
+        self.lost = False
+        """Whether the program was ended."""
+        self._process, self._seconds = process, seconds
+        self._since: float | None = None
+        self._over = threading.Event()
+
+    def __enter__(self) -> _Patience:
+        if self._seconds is not None:
+            threading.Thread(target=self._watch, args=(self._seconds,), name="claude-code", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """From now on, until it is left, the program has to do something."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since = None
+
+    def line(self, stream: IO[str]) -> str:
+        """The next line, empty at the end."""
+        with self.listening():
+            return stream.readline()
+
+    def _watch(self, seconds: float) -> None:
+        while not self._over.wait(min(0.05, seconds)):
+            since = self._since
+            if since is not None and time.monotonic() - since >= seconds:
+                self.lost = True
+                self._process.kill()
+                return
 
 
 def _since(ask: Ask) -> tuple[str | None, list[Message]]:

@@ -5,6 +5,7 @@
     asking      `Archive`: names, search, lists, figures, similar sessions
     transcript  reading a session page by page
     writing     appending messages, annotating
+    resuming    the commands that go on with a session
 
 The faces that models use (the MCP server, the llm plugin) share this; it prints nothing and reads no environment.
 """

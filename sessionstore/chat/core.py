@@ -172,6 +172,8 @@ class Chat:
         adapter, name = self.adapter(wanted)
         if session is None:
             told, given = incoming.split_system(given)
+            if thread.unanswered(given) is None:
+                raise errors.UsageError(reason="there is nothing to ask; give a prompt")
             prompt = "\n\n".join(filter(None, (system, told))) or None
             session = self.sessions.create(
                 session_id, model=wanted, provider=adapter.provider, system=prompt, tools=tools

@@ -67,7 +67,7 @@ class Sessions(Protocol):
         """A session by any of its names. Raises `NotFound`, `Ambiguous`."""
 
     def list(self, *, limit: int = 20) -> list[dict[str, Any]]:
-        """The latest sessions, each with its "key"."""
+        """The latest sessions, each with its "key", "source" and "models"."""
 
     def switch_model(self, session: Any, new_model: str, reason: str | None = None, *, consent: Any = False) -> Any:
         """Let another model answer from now on. Raises `UsageError` without consent."""

@@ -13,13 +13,17 @@ import click
 
 from sessionstore import errors
 from sessionstore.cli.app import App, command, note
+from sessionstore.cli.chat_commands import settings_from
 
 CLIENTS = ("claude-desktop", "claude-code", "cursor", "vscode", "codex", "gemini")
 PORT = 8642
 
 
 @command("mcp", example="sessionstore mcp --install claude-code")
-@click.option("--write", is_flag=True, help="Also offer tools that append messages and annotate sessions.")
+@click.option("--write", is_flag=True, help="Also offer tools that append, annotate, and talk with other models.")
+@click.option(
+    "--no-chat", is_flag=True, help="With --write, leave out the tools that talk with models: they cost money."
+)
 @click.option("--http", is_flag=True, help="Serve streamable HTTP instead of stdin and stdout.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on, with --http.")
 @click.option(
@@ -47,6 +51,7 @@ PORT = 8642
 def mcp_command(
     app: App,
     write: bool,
+    no_chat: bool,
     http: bool,
     host: str,
     port: int,
@@ -58,12 +63,17 @@ def mcp_command(
 
     Clients such as Claude Code, Cursor or Codex start it themselves; --install prints what they need for that. Models
     can search, list, read, find similar sessions and count; they cannot change anything unless --write is given, and
-    never remove anything. Transcripts are given as untrusted data, in pages of bounded size.
+    never remove anything. Transcripts are given as untrusted data, in pages of bounded size. With --write they can also
+    talk with other models, at your cost, where the environment has a key (OPENAI_API_KEY, ANTHROPIC_API_KEY,
+    GEMINI_API_KEY, MOONSHOT_API_KEY); --no-chat takes that away.
     """
     token = _token(token_file)
     if install:
-        click.echo(_configuration(app, install, write, http, host, port, token is not None))
+        options = [name for name, given in (("--write", write), ("--no-chat", no_chat)) if given]
+        click.echo(_configuration(app, install, options, http, host, port, token is not None))
         return
+    if no_chat and not write:
+        raise errors.UsageError(reason="--no-chat belongs to --write; without it no tool talks with models")
     if not http and (hosts or token_file):
         raise errors.UsageError(reason="--allow-host and --token-file belong to --http")
     _require_sdk()
@@ -71,9 +81,10 @@ def mcp_command(
     from sessionstore.archive.asking import Archive
     from sessionstore.mcp_server.server import READ_ONLY, make_server
 
-    server = make_server(Archive(store, note), (*READ_ONLY, *(["write"] if write else [])))
+    toolsets = (*READ_ONLY, *(["write"] if write else []), *(["chat"] if write and not no_chat else []))
+    server = make_server(Archive(store, note), toolsets, reach=lambda kind: settings_from(os.environ, kind))
     if http:
-        _serve_http(server, host, port, hosts, token)
+        _serve_http(server, host, port, hosts, token, "chat" in toolsets)
         return
     if sys.stdin.isatty():
         note("waiting for a client on stdin; `sessionstore mcp --install` prints what clients need. Ctrl-C ends")
@@ -81,15 +92,21 @@ def mcp_command(
     server.run("stdio")
 
 
-def _serve_http(server: Any, host: str, port: int, hosts: tuple[str, ...], token: str | None) -> None:
+def _serve_http(server: Any, host: str, port: int, hosts: tuple[str, ...], token: str | None, talks: bool) -> None:
     from contextlib import suppress
 
     from sessionstore.mcp_server import http
 
     http.check(host, hosts, token)
     listener = http.listen(host, port)
+
+    def ready(url: str) -> None:
+        note(f"serving {url}; Ctrl-C ends")
+        if talks and token is None:
+            note("every program on this machine can now talk with models at your cost; give --token-file or --no-chat")
+
     with suppress(KeyboardInterrupt):
-        http.serve(server, listener, hosts, token, lambda url: note(f"serving {url}; Ctrl-C ends"))
+        http.serve(server, listener, hosts, token, ready)
 
 
 def _token(path: Path | None) -> str | None:
@@ -109,12 +126,13 @@ def _require_sdk() -> None:
         raise errors.UsageError(reason="this needs the MCP SDK 2; install it with: pip install 'sessionstore[mcp]'")
 
 
-def _configuration(app: App, client: str, write: bool, http: bool, host: str, port: int, token: bool) -> str:
+def _configuration(app: App, client: str, options: list[str], http: bool, host: str, port: int, token: bool) -> str:
     from sessionstore.mcp_server.clients import Target, all_told, told
 
     if http:
         target = Target(url=f"http://{f'[{host}]' if ':' in host else host}:{port}/mcp", needs_token=token)
     else:
-        arguments = ["-m", "sessionstore", "mcp", "--store", str(app.place().absolute()), *(["--write"] * write)]
+        # -P: nothing is imported from the directory that the client happens to be in
+        arguments = ["-P", "-m", "sessionstore", "mcp", "--store", str(app.place().absolute()), *options]
         target = Target([os.path.abspath(sys.executable), *arguments])
     return all_told(target) if client == "all" else told(client, target)

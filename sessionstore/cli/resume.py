@@ -11,27 +11,8 @@ from typing import Any
 import click
 
 from sessionstore import errors
+from sessionstore.archive.resuming import command_of
 from sessionstore.cli.app import note
-
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "amp": ("amp", "threads", "continue"),
-    "claude-code": ("claude", "--resume"),
-    "codex": ("codex", "resume"),
-    "copilot-cli": ("copilot", "--resume"),
-    "cursor-agent": ("cursor-agent", "--resume"),
-    "gemini": ("gemini", "--resume"),
-    "gemini-cli": ("gemini", "--resume"),
-    "llm": ("llm", "--cid"),
-    "opencode": ("opencode", "--session"),
-    "qwen-code": ("qwen", "--resume"),
-}
-"""By source, the command that a session's id is put after."""
-
-
-def command_of(revision: Mapping[str, Any]) -> list[str] | None:
-    """The command that goes on with a session, or None when its program is not known to have one."""
-    known = COMMANDS.get(str(revision.get("source")))
-    return [*known, str(revision["native_id"])] if known and revision.get("native_id") else None
 
 
 def resume(revision: Mapping[str, Any]) -> None:

@@ -45,5 +45,6 @@ def _item_text(item: Any) -> str:
 
 def blob_text(part: dict[str, Any]) -> str:
     """A one-line stand-in for an image or another blob."""
-    name = part.get("object") or part.get("uri") or ""
-    return f"[{part.get('modality') or part['type']} {part.get('mime_type', '')} {str(name)[:80]}]".replace("  ", " ")
+    name = part.get("object") or part.get("uri") or part.get("name") or ""
+    words = (part.get("modality") or part["type"], part.get("mime_type"), str(name)[:80])
+    return f"[{' '.join(str(word) for word in words if word)}]"

@@ -32,7 +32,7 @@ class Conversation:
     def see(self, record: Any, rebuilt: bool = False) -> Message:
         """The next message. The record is counted as mapped or preserved, but not in `records`; with `rebuilt` it was
         made here from another record and is not counted at all."""
-        message = _message(record) if isinstance(record, Mapping) else None
+        message = unified(record) if isinstance(record, Mapping) else None
         if message is None:
             self.source.preserved(not rebuilt)
             return self.preserved(record)
@@ -68,7 +68,7 @@ class Conversation:
         self._pairs.finish()
 
 
-def _message(record: Mapping[str, Any]) -> Message | None:
+def unified(record: Mapping[str, Any]) -> Message | None:
     """A record as a message with the source's own `id` (or None) and an `x`; None when it has not the shape of one."""
     rest = dict(record)
     for name in ALWAYS_WRITTEN:

@@ -101,6 +101,10 @@ class AsyncSessionManager(_Threaded):
         running.add_done_callback(lambda done: _ended(lock, done))
         return await asyncio.shield(running)
 
+    async def in_order(self, order: str | None, work: Callable[[], R]) -> R:
+        """Do some work in a thread; what has the same `order` is done one after the other, as it was asked."""
+        return await self._call(order, work)
+
     async def __aenter__(self) -> AsyncSessionManager:
         return self
 

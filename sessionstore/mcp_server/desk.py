@@ -11,20 +11,25 @@ import anyio.to_thread
 from mcp.server.mcpserver.exceptions import ToolError
 
 from sessionstore import errors, fsio
+from sessionstore.adapters.base import Adapter, Settings
 from sessionstore.archive.asking import Archive
 from sessionstore.archive.work import SECONDS, Work
 
 T = TypeVar("T")
+Reach = Callable[[type[Adapter]], Settings]
+"""How to reach the provider of an adapter."""
 AT_ONCE = 4
 """So many questions are worked on at once; others wait."""
 
 
 class Desk:
-    """What all tools share: the archive, and how it is asked. `seconds` is how long one question may take."""
+    """What all tools share: the archive, and how it is asked. `seconds` is how long one question may take, `reach` how
+    to reach the providers, for tools that talk with models."""
 
-    def __init__(self, archive: Archive, seconds: float = SECONDS) -> None:
+    def __init__(self, archive: Archive, seconds: float = SECONDS, reach: Reach | None = None) -> None:
         self.archive = archive
         self.seconds = seconds
+        self.reach = reach
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
 
     async def answer(self, question: Callable[[Work], T]) -> T:
@@ -32,7 +37,7 @@ class Desk:
         work = Work(self.seconds)
         try:
             return await anyio.to_thread.run_sync(
-                lambda: _told(lambda: question(work)), abandon_on_cancel=True, limiter=self._limiter
+                lambda: told(lambda: question(work)), abandon_on_cancel=True, limiter=self._limiter
             )
         finally:
             work.stop()
@@ -40,10 +45,10 @@ class Desk:
     async def write(self, deed: Callable[[], T]) -> T:
         """Run something that writes; once begun it is finished, also when the request is cancelled.
         Raises `ToolError`."""
-        return await anyio.to_thread.run_sync(lambda: _told(deed), limiter=self._limiter)
+        return await anyio.to_thread.run_sync(lambda: told(deed), limiter=self._limiter)
 
 
-def _told(deed: Callable[[], T]) -> T:
+def told(deed: Callable[[], T]) -> T:
     """Do it, with every expected failure as one line for the model."""
     try:
         return deed()

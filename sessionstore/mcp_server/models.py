@@ -220,3 +220,39 @@ class Notes(Result):
     tags: list[str] = []
     starred: bool
     archived: bool
+
+
+class Spent(Result):
+    """What an answer has cost. Tokens are counted once: input with what came from a cache, output with reasoning."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_microusd: int | None = Field(default=None, description="In millionths of a US dollar; absent when not known")
+    estimated: bool = Field(default=False, description="Whether the cost is by list price, not as billed")
+
+
+class WantedCall(Result):
+    """A tool that the model wants to use; nothing has been run."""
+
+    id: str
+    name: str
+    arguments: Any = Field(description="An object, or the JSON text that the model gave")
+
+
+class ChatAnswer(Result):
+    """What a model has answered, durable in its session."""
+
+    text: str
+    characters: int = Field(description="How long the whole text is")
+    cut: bool = Field(default=False, description="Whether the text is cut here; read_message gives the rest")
+    session: str | None = Field(default=None, description="The session's key; absent when no model was asked")
+    message: str | None = Field(default=None, description="The answer's id in the session")
+    model: str | None = None
+    provider: str | None = None
+    finish: str | None = Field(default=None, description="Why it ends: stop, length, tool_calls, filter or other")
+    usage: Spent | None = None
+    tool_calls: list[WantedCall] = []
+    notes: list[str] = Field(default=[], description="What of the session could not be sent to this model")

@@ -91,7 +91,7 @@ def _finding(desk: Desk) -> tuple[Tool, ...]:
 
     async def find_similar_sessions(
         session: Annotated[str | None, Field(max_length=1000, description="Compare with this session")] = None,
-        text: Annotated[str | None, Field(max_length=20_000, description="Or compare with this text")] = None,
+        text: Annotated[str, Field(max_length=20_000, description="Or compare with this text")] = "",
         limit: Annotated[int, Field(ge=1, le=30, description="At most so many sessions")] = 10,
     ) -> SimilarSessions:
         """Find sessions about the same as a session or as a text, for instance the description of a task.
@@ -100,7 +100,7 @@ def _finding(desk: Desk) -> tuple[Tool, ...]:
         or text.
         """
         return SimilarSessions.model_validate(
-            await desk.answer(lambda work: archive.similar(session, text, limit, work))
+            await desk.answer(lambda work: archive.similar(session, text or None, limit, work))
         )
 
     async def session_stats(

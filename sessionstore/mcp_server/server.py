@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from sessionstore import __version__
 from sessionstore.archive.asking import Archive
 from sessionstore.archive.work import SECONDS
-from sessionstore.mcp_server import prompts, reading, resources, writing
-from sessionstore.mcp_server.desk import Desk
+from sessionstore.mcp_server import chatting, prompts, reading, resources, writing
+from sessionstore.mcp_server.desk import Desk, Reach
 
 INSTRUCTIONS = """An archive of past conversations with language models, from many programs. Search it before redoing \
 work: earlier decisions, errors and their solutions, commands, explanations. Start with search_sessions or \
@@ -27,8 +27,10 @@ TOOLSETS: dict[str, Callable[[MCPServer, Desk], None]] = {
     "resources": resources.register,
     "prompts": prompts.register,
     "write": writing.register,
+    "chat": chatting.register,
 }
-"""What a server can be made of, by name; each adds its tools. `write` is only for a server started with --write."""
+"""What a server can be made of, by name; each adds its tools. `write` and `chat` are only for a server started with
+--write."""
 
 
 READ_ONLY = ("read", "resources", "prompts")
@@ -67,9 +69,12 @@ class Server(MCPServer[Any]):
             raise
 
 
-def make_server(archive: Archive, toolsets: Iterable[str] = READ_ONLY, seconds: float = SECONDS) -> Server:
-    """A server of some `TOOLSETS`, which works on one question for at most `seconds`."""
-    desk = Desk(archive, seconds)
+def make_server(
+    archive: Archive, toolsets: Iterable[str] = READ_ONLY, seconds: float = SECONDS, reach: Reach | None = None
+) -> Server:
+    """A server of some `TOOLSETS`, which works on one question for at most `seconds`. `chat` needs `reach`, which says
+    how to reach a provider."""
+    desk = Desk(archive, seconds, reach)
     server = Server(desk)
     for name in toolsets:
         TOOLSETS[name](server, desk)

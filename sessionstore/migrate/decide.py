@@ -118,7 +118,12 @@ class _Case:
         own = self.originals if originals is None else originals
         fields = fields_of(self.taken.draft, self.importer, own, [*self.aliases, *known])
         composer = composer or self.taken.composer
-        return composer.finish(self.key, _over(_taken_over(after), fields) if after else fields, parents)
+        if not after:
+            return composer.finish(self.key, fields, parents)
+        made = composer.finish(self.key, _over(_taken_over(after), fields), parents)
+        if after.get("updated_at"):  # known to who wrote it, where the source itself states no time
+            made.setdefault("updated_at", after["updated_at"])
+        return made
 
     def decide(self) -> Decision:
         """What to do with it."""

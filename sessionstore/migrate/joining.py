@@ -89,12 +89,12 @@ def _by_time(messages: Iterable[Message]) -> dict[datetime, list[Message]]:
     blocks: dict[datetime, list[Message]] = {}
     time = NEVER
     for message in messages:
-        time = _moment(message) or time
+        time = moment(message) or time
         blocks.setdefault(time, []).append(message)
     return blocks
 
 
-def _moment(message: Message) -> datetime | None:
+def moment(message: Message) -> datetime | None:
     """When a message was written, for putting messages in order only: a local time whose zone nobody knows counts as it
     stands, because the sources of one session were written by one clock."""
     if (found := instant(message.get("time"))) is not None:

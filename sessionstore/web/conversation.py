@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sqlite3
 import threading
 from collections import OrderedDict
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from sessionstore.archive.resuming import lines_of
 from sessionstore.exporters import NAMES
 from sessionstore.index.schema import get
 from sessionstore.web import reading
@@ -21,12 +21,6 @@ from sessionstore.web.site import Site
 PAGE, SMALLEST, LARGEST = 200, 10, 1000
 """Messages on a page, and what `?size=` may make of it."""
 _BYTES_REMEMBERED = 48 << 20
-_RESUME = {
-    "claude-code": "claude --resume {id}",
-    "codex": "codex resume {id}",
-    "llm": "llm chat --conversation {id}",
-}
-"""How the program that a session came from goes on with it."""
 
 
 class Span(NamedTuple):
@@ -58,7 +52,9 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
     """What the page shows; the messages come separately, from `pieces`. `address` gives the address of a session."""
     at = _asked_place(site, found, asked)
     shown = span(found.count, asked, at)
-    turns = site.ask_now(lambda connection: reading.turns(connection, found))
+    turns, questions = site.ask_now(
+        lambda connection: reading.turns(connection, found, shown.start, shown.end, shown.size)
+    )
     parent = found.revision.get("forked_from") or {}
     own = address(found.key)
     return {
@@ -72,11 +68,12 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
         "query": _query(found, shown),
         "newest": found.sha == reading.sha(found.heads[0]),
         "turns": [{"seq": seq, "text": text, "here": shown.start <= seq < shown.end} for seq, text in turns],
+        "questions": questions,
         "heads": _heads(found) if len(found.heads) > 1 else [],
         "parent": {**parent, "address": address(parent["key"])} if parent.get("key") else None,
         "children": [{**child, "address": address(child["key"])} for child in children(site, found.key)],
         "usage": usage_text(found.revision.get("usage")),
-        "resume": resume(found.revision),
+        "resume": lines_of(found.revision),
         "exports": NAMES,
         "originals": found.revision.get("originals") or [] if site.store else [],
         "indexed_only": site.store is None,
@@ -140,16 +137,6 @@ def children(site: Site, key: str) -> list[dict[str, Any]]:
         return known[1]
 
     return site.ask_now(ask).get(key, [])[:200]
-
-
-def resume(revision: Mapping[str, Any]) -> str:
-    """The command line that goes on with a session in the program it came from, else the one that shows it."""
-    made = _RESUME.get(str(revision.get("source")))
-    if made is None or (revision.get("forked_from") or {}).get("relation") == "subagent":
-        return f"sessionstore show {shlex.quote(str(revision['key']))}"
-    command = made.format(id=shlex.quote(str(revision.get("native_id"))))
-    where = revision.get("cwd")
-    return f"cd {shlex.quote(where)} && {command}" if isinstance(where, str) and where else command
 
 
 class _Remembered:

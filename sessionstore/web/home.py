@@ -10,6 +10,8 @@ from sessionstore.index.schema import get
 from sessionstore.web import plot
 
 _RECENT = 25
+_SOURCES = 12
+"""Sources that are shown without unfolding."""
 _remembered: dict[str, tuple[Any, dict[str, Any]]] = {}
 
 
@@ -19,7 +21,10 @@ def context(connection: sqlite3.Connection, path: str) -> dict[str, Any]:
     known = _remembered.get(path)
     if known is None or known[0] != state:
         known = _remembered[path] = (state, _sums(connection))
-    return {**known[1], "recent": list_sessions(connection, limit=_RECENT)}
+    latest: dict[str, dict[str, Any]] = {}
+    for session in list_sessions(connection, limit=4 * _RECENT):
+        latest.setdefault(session["key"], session)  # of a session with branches, the branch that changed last
+    return {**known[1], "recent": list(latest.values())[:_RECENT]}
 
 
 def _sums(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -39,7 +44,8 @@ def _sums(connection: sqlite3.Connection) -> dict[str, Any]:
     )
     tags = connection.execute("SELECT tag, count(*) FROM tags GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 30")
     return {
-        "sources": sources,
+        "sources": sources[:_SOURCES],
+        "more_sources": sources[_SOURCES:],
         "totals": {name: sum(source[name] for source in sources) for name in columns[1:6]},
         "bars": plot.bars({day: (sessions, messages) for day, sessions, messages in days}),
         "projects": projects.fetchall(),

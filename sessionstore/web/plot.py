@@ -97,7 +97,8 @@ def svg(found: list[Bar], search: str) -> str:
     pieces.append(f'<line class="axis" x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>')
     ends = [found[0].label] if len(found) == 1 else [found[0].label, found[-1].label]
     labels = "".join(f"<span>{escape(label)}</span>" for label in ends)
-    return (
+    top = f'<p class="ends"><span>{highest:,} messages</span></p>'
+    return top + (
         f'<svg class="activity" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="group" '
         f'aria-label="Messages over time">{"".join(pieces)}</svg><p class="ends">{labels}</p>'
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from datasette import hookimpl
 
-from sessionstore.web import guard, site, tables
+from sessionstore.web import assets, guard, site, tables
 from sessionstore.web.site import config
 
 
@@ -45,6 +45,7 @@ def asgi_wrapper(datasette: Any) -> Callable[..., Any]:
     )
 
     def wrap(app: Callable[..., Any]) -> Callable[..., Any]:
+        app = tables.columns_first(app, lambda: indexes(datasette), rules.base)
         return guard.wrapped(app, lambda: bool(indexes(datasette)), rules)
 
     return wrap
@@ -55,6 +56,13 @@ def prepare_jinja2_environment(env: Any) -> None:
     """Nonces for the scripts of Datasette's own templates."""
     env.globals["sessionstore_nonce"] = guard.current_nonce
     env.add_extension(guard.Nonces)
+
+
+@hookimpl
+def extra_css_urls(datasette: Any) -> list[str]:
+    """What makes Datasette's own pages easier to read."""
+    name = f"/-/conversations/static/tables.css?{assets.version('tables.css')}"
+    return [datasette.urls.path(name)] if indexes(datasette) else []
 
 
 @hookimpl

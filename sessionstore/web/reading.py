@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _ROW = re.compile(r"row-(\d{1,15})")
 """What Datasette's tables, which know numbers of rows only, call a session."""
 _OUTLINES = 64
-_TURNS = 2000
-"""So many of a user's messages stand in a table of contents."""
+_TURNS, _MOST = 500, 3000
+"""So many questions are all in a table of contents, and so many entries it has at most."""
 
 
 @dataclass(frozen=True)
@@ -175,18 +175,26 @@ def _indexed(connection: sqlite3.Connection, found: Conversation, start: int, co
     return made
 
 
-def turns(connection: sqlite3.Connection, found: Conversation) -> list[tuple[int, str]]:
-    """The user's messages for a table of contents: ordinal and beginning."""
+def turns(
+    connection: sqlite3.Connection, found: Conversation, start: int, end: int, size: int
+) -> tuple[list[tuple[int, str]], int]:
+    """The user's messages for a table of contents, ordinal and beginning, and how many there are. Of very many it has
+    those from ordinal `start` up to `end`, and the first one of every other page of `size` messages."""
     if found.number is None:
-        return []
+        return [], 0
     base = found.number << SHIFT
     sql = (
-        "SELECT seq, substr(text, 1, 160) FROM messages WHERE id IN (SELECT m.id FROM messages m INDEXED BY"
-        " messages_facts WHERE m.session_id = ? AND m.role = 'user' AND m.kind IS NULL LIMIT ?)"
-        " AND id BETWEEN ? AND ? AND text IS NOT NULL ORDER BY id"
+        "SELECT m.id FROM messages m INDEXED BY messages_facts"
+        " WHERE m.session_id = ? AND m.role = 'user' AND m.kind IS NULL ORDER BY m.id"
     )
-    rows = connection.execute(sql, (found.number, _TURNS, base, base | SEQ))
-    return [(seq, " ".join(text.split())) for seq, text in rows]
+    numbers = [number - base for (number,) in connection.execute(sql, (found.number,))]
+    chosen = numbers
+    if len(numbers) > _TURNS:
+        firsts = {number // size: number for number in reversed(numbers)}
+        chosen = sorted({*firsts.values(), *(number for number in numbers if start <= number < end)})[:_MOST]
+    marks = ",".join(str(base + number) for number in chosen)
+    rows = connection.execute(f"SELECT seq, substr(text, 1, 160) FROM messages WHERE id IN ({marks}) ORDER BY id")
+    return [(seq, " ".join((text or "").split())) for seq, text in rows], len(numbers)
 
 
 def place_of(site: Site, found: Conversation, message: str) -> int | None:

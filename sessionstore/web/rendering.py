@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ _KINDS = {
 }
 FOLDED = frozenset({"meta", "context", "sidechain", "compaction"})
 """Kinds of messages that are shown folded."""
+_MARKS = re.compile(r"\*\*|__|`+|^[#>]+ ", re.MULTILINE)
 
 
 class Place(NamedTuple):
@@ -174,12 +176,17 @@ def _rest(text: str, number: int, place: Place) -> str:
     )
 
 
+def _plain_line(text: str) -> str:
+    """The beginning of a text on one line, without Markdown's marks."""
+    return terminal.one_line(_MARKS.sub("", text[:1000]), 80)
+
+
 def _reasoning(part: dict[str, Any], number: int, place: Place) -> str:
     content = part.get("content")
     if not isinstance(content, str) or not content.strip():
         return '<p class="note">(reasoning that the provider has hidden)</p>' if part.get("signature") else ""
     return (
-        f'<details class="reasoning"><summary>Reasoning: {escape(terminal.one_line(content, 80))}</summary>'
+        f'<details class="reasoning"><summary>Reasoning: {escape(_plain_line(content))}</summary>'
         f"{_text(content, number, place)}</details>"
     )
 

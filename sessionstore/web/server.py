@@ -18,7 +18,14 @@ from sessionstore.web.site import PLUGIN
 
 DATABASE = "conversations"
 """What Datasette calls the index."""
-_SETTINGS = {"default_page_size": 50, "sql_time_limit_ms": 3000, "suggest_facets": False, "allow_download": False}
+_SETTINGS = {
+    "default_page_size": 50,
+    "default_facet_size": 12,
+    "sql_time_limit_ms": 3000,
+    "facet_time_limit_ms": 1000,
+    "suggest_facets": False,
+    "allow_download": False,
+}
 
 
 class Server:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from datasette.utils import tilde_encode
@@ -14,24 +17,32 @@ from sessionstore.index.schema import SEQ, SHIFT
 _CUT = 400
 """Characters of a text shown in a cell."""
 
-_INNER = {
-    "cjk": "For the index itself: words of scripts without spaces.",
-    "digest": "For the index itself: what the row is checked by.",
+FIRST: dict[str, tuple[str, ...]] = {
+    "sessions": ("title", "source", "project", "models", "sorted_at", "messages", "output_tokens", "cost_microusd"),
+    "messages": ("session_id", "seq", "role", "time", "model", "text", "tools", "tool_output"),
 }
+"""The columns that a table's page shows unless others are asked for. `_all=1` asks for all of them."""
+_ALL = ' <a href="?_all=1">Show all columns</a>'
+_TIMES = {"time", "sorted_at", "created_at", "updated_at"}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_INNER = ("batches", "aliases", "revisions", "notes", "meta", "_sqlite_migrations")
+_OWN_CHOICE = {"_all", "_col", "_nocol", "_format"}
+_WORDS = ("title", "description", "description_html")
 _TABLES: dict[str, dict[str, Any]] = {
     "sessions": {
         "title": "Sessions",
-        "description": "One row for each head of each conversation. The title opens the conversation.",
+        "description_html": "One row for each head of each conversation. The title opens the conversation." + _ALL,
         "label_column": "title",
         "sort_desc": "sorted_at",
         "size": 50,
         "facets": ["source", "project"],
         "fts_table": "sessions_fts",
         "columns": {
+            "title": "Yours if you gave one, else the source's. Opens the conversation.",
             "key": "Source and native id: the name of the session everywhere.",
             "source": "The program or format it came from.",
+            "native_id": "The id that program gave it.",
             "revision": "The file below sessions/ in the store that this row mirrors.",
-            "title": "Yours if you gave one, else the source's.",
             "project": "The project or repository it was about.",
             "cwd": "The directory it ran in.",
             "models": "The models that answered.",
@@ -44,12 +55,15 @@ _TABLES: dict[str, dict[str, Any]] = {
             "forked_from": "The session it branched off.",
             "relation": "How: fork, subagent or resume.",
             "issues": "What the source had already lost before it was imported.",
-            **_INNER,
+            "starred": "1 when you gave it a star.",
+            "archived": "1 when you put it away.",
         },
     },
     "messages": {
         "title": "Messages",
-        "description": "One row for each message; the words of its parts in columns of their own.",
+        "description_html": "One row for each message. The number in <code>seq</code> opens it in its conversation."
+        + _ALL,
+        "sort_desc": "id",
         "label_column": "message_id",
         "size": 25,
         "facets": ["role"],
@@ -67,7 +81,6 @@ _TABLES: dict[str, dict[str, Any]] = {
             "reasoning": "What the model thought.",
             "tool_input": "What tools were asked.",
             "tool_output": "What tools gave back.",
-            **_INNER,
         },
     },
     "tool_calls": {
@@ -82,13 +95,21 @@ _TABLES: dict[str, dict[str, Any]] = {
             "is_error": "1 when the tool failed.",
         },
     },
+    "files_touched": {
+        "title": "Files touched",
+        "description": "One row for each path in the arguments of a tool call: what was read, written, edited, when.",
+        "label_column": "path",
+        "facets": ["action"],
+        "columns": {
+            "session_id": "The session.",
+            "message_id": "The message that calls the tool.",
+            "path": "As the call has it.",
+            "action": "read, write, edit, delete or search; empty when the tool's name does not tell.",
+        },
+    },
     "tags": {"title": "Tags", "description": "Your tags, one row for each session.", "facets": ["tag"]},
     "sources": {"title": "Sources", "description": "The formats that sessions came from.", "label_column": "name"},
-    "batches": {"title": "Batches", "description": "Migrations.", "label_column": "name", "sort_desc": "started_at"},
-    **{
-        name: {"hidden": True}
-        for name in ("aliases", "revisions", "notes", "meta", "_sqlite_migrations", "messages_fts", "sessions_fts")
-    },
+    **{name: {"hidden": True} for name in (*_INNER, "messages_fts", "sessions_fts")},
 }
 
 QUERIES: dict[str, dict[str, Any]] = {
@@ -136,6 +157,22 @@ def metadata() -> dict[str, Any]:
     }
 
 
+def columns_first(app: Callable[..., Any], names: Callable[[], Iterable[str]], base: str) -> Callable[..., Any]:
+    """An ASGI application around Datasette's `app` in which the page of a table shows the columns in `FIRST`. `names`
+    gives the databases that this is for. Data in other forms than pages is left as it is."""
+
+    async def chosen(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            database, _, table = scope["path"].removeprefix(base).partition("/")
+            asked = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
+            if table in FIRST and database in names() and not asked & _OWN_CHOICE:
+                wanted = urlencode([("_col", column) for column in FIRST[table]]).encode()
+                scope = {**scope, "query_string": b"&".join(filter(None, (wanted, scope["query_string"])))}
+        await app(scope, receive, send)
+
+    return chosen
+
+
 async def configure(datasette: Any, database: str) -> None:
     """The same for Datasette 1.0: settings of tables, descriptions and queries. What the user has configured stays."""
     if datasette.config is None:
@@ -146,7 +183,7 @@ async def configure(datasette: Any, database: str) -> None:
     for name in ("title", "description"):
         await datasette.set_database_metadata(database, name, metadata()[name])
     for table, entry in _TABLES.items():
-        for name in ("title", "description"):
+        for name in _WORDS:
             if name in entry:
                 await datasette.set_resource_metadata(database, table, name, entry[name])
         for column, words in entry.get("columns", {}).items():
@@ -158,7 +195,7 @@ async def configure(datasette: Any, database: str) -> None:
 
 
 def _settings() -> dict[str, dict[str, Any]]:
-    words = ("title", "description", "columns")
+    words = (*_WORDS, "columns")
     return {
         table: {name: value for name, value in entry.items() if name not in words} for table, entry in _TABLES.items()
     }
@@ -166,13 +203,16 @@ def _settings() -> dict[str, dict[str, Any]]:
 
 def cell(row: Any, value: Any, column: str, table: str | None, datasette: Any) -> Any:
     """A cell of a table or query as HTML, or None where Datasette's own way is right."""
+    if column == "title" and table == "sessions":
+        number = _column(row, "id")
+        key = _column(row, "key") or (f"row-{number}" if number is not None else None)
+        return _link(datasette, str(key), str(value or "untitled")[:_CUT]) if key else None
     if value is None:
         return None
     if column in ("key", "forked_from") and isinstance(value, str):
         return _link(datasette, value, value)
-    if column == "title" and table == "sessions":
-        key = _column(row, "key")
-        return _link(datasette, str(key), str(value)[:_CUT]) if key else None
+    if column in _TIMES and isinstance(value, str) and _TIME.match(value):
+        return Markup('<span title="{}">{} {}</span>').format(value, value[:10], value[11:19])
     if table == "messages" and column == "seq":
         return _spot(datasette, _column(row, "id"), value)
     if column == "cost_microusd" and isinstance(value, int):

@@ -19,6 +19,8 @@ MOST_SHOWN = 20_000
 _COMPARED = 50_000
 """Longer texts are not compared line by line."""
 _DIFF = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ |@@ -\d|\*\*\* (?:Begin Patch|Update File))", re.MULTILINE)
+_PATCHED = re.compile(r"^(?:\*\*\* (Add|Update|Delete) File: |\+\+\+ b/)(\S[^\n\t]{0,300})", re.MULTILINE)
+"""What a patch does to which file."""
 _LANGUAGES = {
     "py": "python",
     "js": "javascript",
@@ -61,10 +63,19 @@ def summary(arguments: Any) -> str:
     if isinstance(arguments, dict):
         told = next((arguments[name] for name in _SUMMARISED if arguments.get(name)), "")
         if isinstance(told, list):
-            told = " ".join(map(str, told))
+            told = _words(told)
     else:
         told = arguments if isinstance(arguments, str) else ""
+    if isinstance(told, str) and (files := _PATCHED.findall(told[:20_000])):
+        told = ", ".join(f"{(what or 'Edit').lower()} {path}" for what, path in dict.fromkeys(files))
     return terminal.one_line(str(told), 100)
+
+
+def _words(command: list[Any]) -> str:
+    """A command's words; of ``bash -lc LINE`` the line."""
+    if len(command) == 3 and command[1] in ("-c", "-lc"):
+        return str(command[2])
+    return " ".join(map(str, command))
 
 
 def call(name: str, arguments: Any) -> str:
@@ -110,7 +121,7 @@ def _command(arguments: dict[str, Any]) -> tuple[dict[str, Any], str] | None:
     name = next((name for name in ("command", "cmd") if name in arguments), None)
     value = arguments.get(name) if name else None
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        value = value[2] if len(value) == 3 and value[1] in ("-c", "-lc") else " ".join(value)
+        value = _words(value)
     if not isinstance(value, str):
         return None
     rest = {key: item for key, item in arguments.items() if key not in (name, "description")}
@@ -163,7 +174,7 @@ def _difference(old: str, new: str) -> str:
 
 
 def _difference_lines(text: str) -> str:
-    return f'<pre class="diff">{"".join(_marked_lines(text[:MOST_SHOWN]))}</pre>'
+    return f'<pre class="diff">{"".join(_marked_lines(text[:MOST_SHOWN].rstrip()))}</pre>'
 
 
 def _marked_lines(text: str) -> Iterator[str]:

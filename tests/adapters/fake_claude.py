@@ -1,25 +1,33 @@
-"""A program that answers as `claude -p` does, for tests: it remembers its sessions in a file beside it."""
+"""A program that answers as `claude -p` does, for tests: it remembers each session in a file beside it.
+
+A resumed session gets a new id, as older releases do it; with FAKE_CLAUDE=present it keeps its own, as new ones do."""
 
 import json
+import os
 import sys
 import time
 import uuid
 from pathlib import Path
 
 arguments, said = sys.argv[1:], sys.stdin.read()
-home = Path(__file__).with_name("sessions.json")
-known = json.loads(home.read_text()) if home.exists() else {}
+home = Path(__file__).with_name("sessions")
 if "break" in said:
     print("Invalid API key · sk-ant-0123456789abcdef", file=sys.stderr)
     sys.exit(1)
 resumed = arguments[arguments.index("--resume") + 1] if "--resume" in arguments else None
-if resumed is not None and resumed not in known:
+if resumed is not None and not (home / resumed).exists():
     print(f"No conversation found with session ID: {resumed}", file=sys.stderr)
     sys.exit(1)
+style = os.environ.get("FAKE_CLAUDE", "")
 ident = str(uuid.uuid4())
-known[ident] = [*known.get(resumed, []), said]
-home.write_text(json.dumps(known))
-text = f"I have heard {len(known[ident])} times: {said[-40:]}"
+if "--session-id" in arguments and style != "old":
+    ident = arguments[arguments.index("--session-id") + 1]
+if resumed is not None and style == "present":
+    ident = resumed
+heard = [*(json.loads((home / resumed).read_text()) if resumed else []), said]
+home.mkdir(exist_ok=True)
+(home / ident).write_text(json.dumps(heard))
+text = f"I have heard {len(heard)} times: {said[-40:]}"
 result = {
     "type": "result",
     "subtype": "success",
@@ -32,11 +40,21 @@ result = {
     "usage": {"input_tokens": 4, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 6, "output_tokens": 7},
     "modelUsage": {"claude-opus-4-6": {"inputTokens": 4}},
     "arguments": arguments,
+    "directory": os.getcwd(),
+    "environment": {name: value for name, value in os.environ.items() if name.startswith(("FAKE_", "CLAUDECODE"))},
 }
 if "stream-json" not in arguments:
     print(json.dumps(result))
     sys.exit(0)
 print(json.dumps({"type": "system", "subtype": "init", "session_id": ident, "model": "claude-opus-4-6"}), flush=True)
+if "tool" in said:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"file_path": "a.txt"}}
+    done = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "hello"}
+    for role, block in (("assistant", call), ("user", done)):
+        message = {"id": "msg_0", "role": role, "content": [block]}
+        print(json.dumps({"type": role, "session_id": ident, "message": message}), flush=True)
+    progress = {"type": "system", "subtype": "thinking_tokens", "session_id": ident}
+    print(json.dumps(progress), flush=True)
 begun = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude-opus-4-6"}
 told = [
     {"type": "message_start", "message": begun},

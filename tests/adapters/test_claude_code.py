@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import stat
 import sys
@@ -97,6 +98,23 @@ def test_a_program_that_is_left_is_ended(adapter: ClaudeCode) -> None:
     stream = adapter.stream(Ask("opus", [say(1, "user", "hang")]))
     next(iter(stream))
     stream.close()
+
+
+def test_a_program_that_says_nothing_is_ended(adapter: ClaudeCode) -> None:
+    impatient = ClaudeCode(dataclasses.replace(adapter.settings, timeout=0.5, retries=0))
+    stream = impatient.stream(Ask("opus", [say(1, "user", "hang")]))
+    with pytest.raises(errors.ProviderError, match=r"it has said nothing for 0.5 seconds"):
+        list(stream)
+    partial = stream.partial()
+    assert partial is not None and partial["parts"][0]["content"].startswith("I have heard 1 times:")
+
+
+def test_where_the_program_runs_and_with_what(adapter: ClaudeCode, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    settings = dataclasses.replace(adapter.settings, directory=str(place), environment={"FAKE_GIVEN": "yes"})
+    answer = ClaudeCode(settings).answer(Ask("opus", [say(1, "user", "Hello")]))
+    assert answer["x"]["directory"] == str(place) and answer["x"]["environment"] == {"FAKE_GIVEN": "yes"}
 
 
 def test_the_chat_core_goes_on_with_the_programs_own_session(adapter: ClaudeCode, tmp_path: Path) -> None:

@@ -71,6 +71,15 @@ def test_the_list_and_clearing(talk: Chat, mocked: Mocked) -> None:
         kimi_chat("x", chat=talk, session_id="@what")
 
 
+def test_last_is_no_session_of_a_coding_program(talk: Chat, mocked: Mocked) -> None:
+    said = [{"id": "m1", "role": "user", "parts": [{"type": "text", "content": "Fix it"}]}]
+    said.append({**said[0], "id": "m2", "role": "assistant", "model": "kimi-k2.7-code"})
+    talk.sessions.store.put("kimi-code:agent", said)
+    talk.sessions.store.put("kimi:0a:chat_20250713_0905", said, {"native_id": "chat_20250713_0905"})
+    assert "### chat_20250713_0905" in kimi_chat(chat=talk, session_id="@list")
+    assert "agent" not in kimi_chat(chat=talk, session_id="@list")
+
+
 def test_a_given_beginning_is_part_of_the_answer(talk: Chat, mocked: Mocked) -> None:
     mocked.break_(reply(" blue."))
     assert kimi_chat("The sky?", chat=talk, partial_response="The sky is", session_id="s") == "The sky is blue."

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,23 @@ def stdio(store: Path, *options: str, program: tuple[str, ...] = ("-m", "session
 
 
 @contextmanager
-def http(store: Path, *options: str, slow: bool = False, token: Path | None = None) -> Iterator[tuple[str, Any]]:
-    """A server over HTTP on any port: its address, and its process."""
+def http(
+    store: Path,
+    *options: str,
+    slow: bool = False,
+    token: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """A server over HTTP on any port: its address, and its process. `env` is added to its environment."""
     program = ["-c", SLOW, str(store), *options, "http"] if slow else ["-m", "sessionstore", "mcp", "--http"]
     if not slow:
         program += ["--store", str(store), "--port", "0", *options, *(["--token-file", str(token)] if token else [])]
     process = subprocess.Popen(
-        [sys.executable, *program], env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, *program],
+        env={**environment(), **(env or {})},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     assert process.stdout is not None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from sessionstore.adapters.base import Settings
 from sessionstore.archive.asking import Archive
 from sessionstore.mcp_server.server import INSTRUCTIONS, TOOLSETS, make_server
 from sessionstore.store import Store
@@ -22,7 +23,7 @@ def described(place: Path) -> dict[str, Any]:
     """Tools, templates, prompts and instructions of a server with everything."""
 
     async def told() -> dict[str, Any]:
-        server = make_server(Archive(Store.init(place), pytest.fail), TOOLSETS)
+        server = make_server(Archive(Store.init(place), pytest.fail), TOOLSETS, reach=lambda kind: Settings())
         async with Client(server) as client:
             tools = (await client.list_tools()).tools
             templates = (await client.list_resource_templates()).resource_templates

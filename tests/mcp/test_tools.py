@@ -13,7 +13,7 @@ from mcp import Client
 
 from sessionstore.archive import UNTRUSTED, writing
 from sessionstore.archive.asking import Archive
-from sessionstore.mcp_server.server import READ_ONLY, TOOLSETS, make_server
+from sessionstore.mcp_server.server import READ_ONLY, make_server
 from sessionstore.notes import notes_of
 from sessionstore.store import Store
 from tests.mcp.conftest import HOSTILE, LONG, MANY
@@ -142,6 +142,11 @@ def test_similar_sessions_share_telling_words(archive: Path) -> None:
     others = answer(archive, "find_similar_sessions", session=key)
     assert others["about"] == key
     assert key not in {session["key"] for session in others["sessions"]}
+
+
+def test_a_text_to_compare_with_may_be_json(archive: Path) -> None:
+    found = answer(archive, "find_similar_sessions", text='{"name": "tide", "what": "chart of the spring tide"}')
+    assert "tide" in found["terms"]
 
 
 def test_statistics_are_those_of_the_index(archive: Path) -> None:
@@ -304,7 +309,7 @@ def test_a_write_that_has_begun_is_finished_when_its_request_is_cancelled(
     monkeypatch.setattr(writing, "append", slow)
 
     async def test() -> None:
-        async with Client(make_server(Archive(Store(own), pytest.fail), TOOLSETS)) as client:
+        async with Client(make_server(Archive(Store(own), pytest.fail), (*READ_ONLY, "write"))) as client:
             with anyio.move_on_after(0.3) as scope:
                 said = {"messages": [{"role": "user", "text": "the quail"}], "session": "native:hostile"}
                 await client.call_tool("append_messages", said)

@@ -35,6 +35,7 @@ READING = {
     "read_session",
     "read_message",
 }
+WRITING = {"append_messages", "annotate_session", "chat", "kimi_chat", "quick_gpt", "analyze_with_gemini"}
 TOKEN = "0123456789abcdef-token"
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -69,7 +70,7 @@ def test_writing_is_offered_only_when_asked_for(own: Path, transport: str) -> No
     async def test() -> dict[str, Any]:
         async with connected(transport, own, "--write") as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-            assert tools.keys() == READING | {"append_messages", "annotate_session"}
+            assert tools.keys() == READING | WRITING
             assert all(tools[name].annotations.read_only_hint for name in READING)
             assert not any(tools[name].annotations.read_only_hint for name in tools.keys() - READING)
             made = await client.call_tool("append_messages", {"messages": [{"role": "user", "text": "kept"}]})
@@ -224,7 +225,10 @@ def ask(url: str, data: bytes = b"", **headers: str) -> tuple[int, str]:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as refused:
         with refused:
-            return refused.code, refused.read().decode()
+            try:
+                return refused.code, refused.read().decode()
+            except ConnectionResetError:
+                return HUNG_UP, ""
     except urllib.error.URLError as refused:
         assert isinstance(refused.reason, BrokenPipeError | ConnectionResetError)
         return HUNG_UP, ""
@@ -362,7 +366,7 @@ def test_what_is_printed_for_a_client_starts_the_server(program: Program, archiv
     program.store = archive
     told = ok(program("mcp", "--install", name, "--write")).out
     command = _command(name, told)
-    assert command[1:] == ["-m", "sessionstore", "mcp", "--store", str(archive), "--write"]
+    assert command[1:] == ["-P", "-m", "sessionstore", "mcp", "--store", str(archive), "--write"]
 
     async def test() -> int:
         parameters = stdio(archive).model_copy(update={"command": command[0], "args": command[1:]})
@@ -370,7 +374,19 @@ def test_what_is_printed_for_a_client_starts_the_server(program: Program, archiv
             return len((await client.list_tools()).tools)
 
     if name == "codex":
-        assert run(test) == len(READING) + 2
+        assert run(test) == len(READING | WRITING)
+
+
+def test_a_hostile_directory_is_not_imported_from(program: Program, archive: Path) -> None:
+    """A client starts servers in whatever directory it works on."""
+    program.store = archive
+    command = _command("codex", ok(program("mcp", "--install", "codex")).out)
+    for name in ("sessionstore", "click", "json"):
+        (program.cwd / f"{name}.py").write_text("print('imported')\nraise SystemExit(7)\n")
+    ended = subprocess.run(
+        command, cwd=program.cwd, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"")
 
 
 def _command(name: str, told: str) -> list[str]:

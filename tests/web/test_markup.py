@@ -165,3 +165,12 @@ def test_activity_has_a_bar_for_every_time_in_which_something_was_said() -> None
     assert len(long) < 500
     assert plot.svg(plot.bars({}), "/s") == ""
     assert sound(plot.svg(bars, "/s?<").replace("svg", "div"))
+
+
+def test_a_call_says_on_one_line_what_it_is_about() -> None:
+    patch = "*** Begin Patch\n*** Update File: src/a.py\n@@\n-x\n+y\n*** Add File: b.py\n+z\n*** End Patch\n"
+    assert tools.summary(patch) == "update src/a.py, add b.py"
+    assert tools.summary({"command": ["apply_patch", patch]}) == "update src/a.py, add b.py"
+    assert tools.summary({"command": "git apply <<E\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\nE"}) == "edit x.py"
+    assert tools.summary({"command": ["bash", "-lc", "pytest -q"]}) == "pytest -q"
+    assert tools.summary({"command": "echo '+++ b' "}) == "echo '+++ b'"

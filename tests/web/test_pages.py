@@ -94,8 +94,9 @@ def test_a_conversation_shows_who_said_what_with_code_tools_and_tokens(web: http
     assert "<del>-    return f&quot;Hello" in html or '<del>-    return f"Hello' in html
     assert '<span class="a2">src/' in html
     assert "1,209 in · 300 out · $0.0012" in html
-    assert "cd &#39;/src/my shop&#39;" not in html  # a session born here is shown, not resumed
-    assert "sessionstore show native:agent" in html
+    assert "cd &#39;/src/my shop&#39;" not in html  # a session born here has no program of its own
+    assert "sessionstore chat --session native:agent" in html
+    assert "llm sessions continue native:agent" in html
 
 
 def test_tool_calls_and_results_are_folded_and_linked(web: httpx.Client) -> None:
@@ -128,7 +129,10 @@ def test_pages_cover_every_message_once(web: httpx.Client) -> None:
 def test_the_contents_lead_to_the_questions_on_every_page(web: httpx.Client) -> None:
     html = page(web, LONG)
     assert 'href="#m-10"' in html
-    assert f'href="{LONG}?at=9990#m-9990"' in html
+    assert f'href="{LONG}?at=9800#m-9800"' in html
+    assert f'href="{LONG}?at=9990#m-9990"' not in html  # of so many, the first on each other page
+    assert "Contents: 1,000 questions, of other pages the first" in html
+    assert 'href="#m-9990"' in page(web, f"{LONG}?page=50")
 
 
 def test_forks_and_subagents_are_linked_both_ways(web: httpx.Client) -> None:
@@ -348,10 +352,11 @@ def test_times_are_shown_in_utc_and_unknown_zones_are_said() -> None:
 
 
 def test_the_command_that_goes_on_is_quoted() -> None:
-    from sessionstore.web.conversation import resume
+    from sessionstore.archive.resuming import line_of, lines_of
 
     codex = {"source": "codex", "native_id": "a'; rm -rf /", "key": "codex:x", "cwd": "/src/my shop"}
-    assert resume(codex) == """cd '/src/my shop' && codex resume 'a'"'"'; rm -rf /'"""
-    assert resume({"source": "claude-code", "native_id": "4f0c", "key": "claude-code:4f0c"}) == "claude --resume 4f0c"
+    assert line_of(codex) == """cd '/src/my shop' && codex resume 'a'"'"'; rm -rf /'"""
+    assert line_of({"source": "claude-code", "native_id": "4f0c", "key": "claude-code:4f0c"}) == "claude --resume 4f0c"
     helper = {"source": "claude-code", "native_id": "4f0c/a", "key": "k:1", "forked_from": {"relation": "subagent"}}
-    assert resume(helper) == "sessionstore show k:1"
+    assert line_of(helper) is None
+    assert lines_of(helper)[0] == ("any model", "sessionstore chat --session k:1")

@@ -43,12 +43,17 @@
   const copier = (button, text) => {
     button.hidden = false;
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(text());
+      await navigator.clipboard.writeText(await text());
       button.textContent = "Copied";
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
   };
-  const readable = (article) => {
+  /* A message as it was written, Markdown and all; as it is shown when the server cannot be asked. */
+  const readable = async (article) => {
+    try {
+      const answer = await fetch(`${messages.dataset.address}/${article.id.slice(2)}.txt${messages.dataset.head}`);
+      if (answer.ok) return (await answer.text()).trim();
+    } catch { /* the server has ended */ }
     const copy = article.cloneNode(true);
     copy.querySelectorAll("header, button").forEach((one) => one.remove());
     return copy.textContent.trim();

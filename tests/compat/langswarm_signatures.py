@@ -1,0 +1,259 @@
+# ruff: noqa: E501
+"""What LangSwarm's session modules declare, by version: names, parameters and return types; facts only."""
+
+from __future__ import annotations
+
+VERSION_1 = """\
+- class SessionStatus(Enum)
+  - ACTIVE = 'active'
+  - INACTIVE = 'inactive'
+  - ARCHIVED = 'archived'
+  - EXPIRED = 'expired'
+- class SessionControl(Enum)
+  - NATIVE = 'native'
+  - LANGSWARM = 'langswarm'
+  - HYBRID = 'hybrid'
+- class MessageRole(Enum)
+  - SYSTEM = 'system'
+  - USER = 'user'
+  - ASSISTANT = 'assistant'
+  - TOOL = 'tool'
+  - FUNCTION = 'function'
+- class ConversationMessage()
+  - field id: str
+  - field role: MessageRole
+  - field content: str
+  - field timestamp: datetime = field(default_factory=datetime.now)
+  - field metadata: Dict[str, Any] = field(default_factory=dict)
+  - field tool_calls: Optional[List[Dict]] = None
+  - field tool_call_id: Optional[str] = None
+  - field provider_message_id: Optional[str] = None
+  - to_dict(self) -> Dict[str, Any]
+  - @classmethod from_dict(cls, data: Dict[str, Any]) -> 'ConversationMessage'
+- class SessionMetadata()
+  - field user_id: str
+  - field session_id: str
+  - field provider: str
+  - field model: str
+  - field created_at: datetime = field(default_factory=datetime.now)
+  - field updated_at: datetime = field(default_factory=datetime.now)
+  - field status: SessionStatus = SessionStatus.ACTIVE
+  - field session_control: SessionControl = SessionControl.HYBRID
+  - field provider_thread_id: Optional[str] = None
+  - field provider_conversation_id: Optional[str] = None
+  - field provider_agent_id: Optional[str] = None
+  - field context_limit: Optional[int] = None
+  - field auto_truncate: bool = True
+  - field summarization_enabled: bool = True
+  - field message_count: int = 0
+  - field total_tokens: int = 0
+  - field last_activity: Optional[datetime] = None
+  - field tags: List[str] = field(default_factory=list)
+  - field custom_metadata: Dict[str, Any] = field(default_factory=dict)
+  - to_dict(self) -> Dict[str, Any]
+  - @classmethod from_dict(cls, data: Dict[str, Any]) -> 'SessionMetadata'
+- class ConversationHistory()
+  - field session_id: str
+  - field messages: List[ConversationMessage] = field(default_factory=list)
+  - field summary: Optional[str] = None
+  - field total_tokens: int = 0
+  - field truncated_at: Optional[datetime] = None
+  - add_message(self, message: ConversationMessage) -> None
+  - get_recent_messages(self, limit: int=10) -> List[ConversationMessage]
+  - get_messages_since(self, timestamp: datetime) -> List[ConversationMessage]
+  - truncate_to_limit(self, context_limit: int) -> None
+  - to_dict(self) -> Dict[str, Any]
+  - @classmethod from_dict(cls, data: Dict[str, Any]) -> 'ConversationHistory'
+- class LangSwarmSession()
+  - __init__(self, user_id: str, session_id: Optional[str]=None, provider: str='openai', model: str='gpt-4o', session_control: SessionControl=SessionControl.HYBRID, context_limit: Optional[int]=None, **kwargs)
+  - @property session_id(self) -> str
+  - @property user_id(self) -> str
+  - @property provider(self) -> str
+  - @property model(self) -> str
+  - @property message_count(self) -> int
+  - @property is_active(self) -> bool
+  - add_message(self, content: str, role: MessageRole, **kwargs) -> ConversationMessage
+  - get_messages(self, limit: Optional[int]=None) -> List[ConversationMessage]
+  - get_messages_for_api(self) -> List[Dict[str, Any]]
+  - archive(self) -> None
+  - reactivate(self) -> None
+  - to_dict(self) -> Dict[str, Any]
+  - @classmethod from_dict(cls, data: Dict[str, Any]) -> 'LangSwarmSession'
+- class SessionStorage(ABC)
+  - @abstractmethod save_session(self, session: LangSwarmSession) -> bool
+  - @abstractmethod load_session(self, session_id: str) -> Optional[LangSwarmSession]
+  - @abstractmethod delete_session(self, session_id: str) -> bool
+  - @abstractmethod list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionMetadata]
+  - @abstractmethod update_session_metadata(self, session_id: str, metadata: Dict[str, Any]) -> bool
+  - @abstractmethod cleanup_expired_sessions(self, max_age_days: int=30) -> int
+- class InMemorySessionStorage(SessionStorage)
+  - __init__(self)
+  - save_session(self, session: LangSwarmSession) -> bool
+  - load_session(self, session_id: str) -> Optional[LangSwarmSession]
+  - delete_session(self, session_id: str) -> bool
+  - list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionMetadata]
+  - update_session_metadata(self, session_id: str, metadata: Dict[str, Any]) -> bool
+  - cleanup_expired_sessions(self, max_age_days: int=30) -> int
+- class SQLiteSessionStorage(SessionStorage)
+  - __init__(self, db_path: str='langswarm_sessions.db')
+  - save_session(self, session: LangSwarmSession) -> bool
+  - load_session(self, session_id: str) -> Optional[LangSwarmSession]
+  - delete_session(self, session_id: str) -> bool
+  - list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionMetadata]
+  - update_session_metadata(self, session_id: str, metadata: Dict[str, Any]) -> bool
+  - cleanup_expired_sessions(self, max_age_days: int=30) -> int
+- class SessionStorageFactory()
+  - @classmethod create_storage(cls, storage_type: str='sqlite', **kwargs) -> SessionStorage
+  - @classmethod get_default_storage(cls) -> SessionStorage
+- get_session_storage() -> SessionStorage
+- set_session_storage(storage: SessionStorage) -> None
+- class LangSwarmSessionManager()
+  - __init__(self, storage: Optional[SessionStorage]=None, default_session_control: SessionControl=SessionControl.HYBRID)
+  - create_session(self, user_id: str, provider: str='openai', model: str='gpt-4o', session_id: Optional[str]=None, session_control: Optional[SessionControl]=None, **kwargs) -> LangSwarmSession
+  - get_session(self, session_id: str) -> Optional[LangSwarmSession]
+  - add_message_to_session(self, session_id: str, content: str, role: MessageRole, **kwargs) -> Optional[ConversationMessage]
+  - list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionMetadata]
+  - send_message(self, session_id: str, message: str, role: MessageRole=MessageRole.USER) -> ConversationMessage
+  - archive_session(self, session_id: str) -> bool
+  - delete_session(self, session_id: str) -> bool
+  - cleanup_expired_sessions(self, max_age_days: int=30) -> int
+  - get_session_statistics(self) -> Dict[str, Any]
+  - analyze_provider_capabilities(self, provider: str) -> Dict[str, Any]
+- get_session_manager() -> LangSwarmSessionManager
+- set_session_manager(manager: LangSwarmSessionManager) -> None
+"""
+
+VERSION_2 = """\
+- class SessionStatus(Enum)
+  - ACTIVE = 'active'
+  - PAUSED = 'paused'
+  - COMPLETED = 'completed'
+  - ARCHIVED = 'archived'
+  - ERROR = 'error'
+- class MessageRole(Enum)
+  - USER = 'user'
+  - ASSISTANT = 'assistant'
+  - SYSTEM = 'system'
+  - FUNCTION = 'function'
+  - TOOL = 'tool'
+- class SessionBackend(Enum)
+  - PROVIDER_NATIVE = 'provider_native'
+  - LOCAL_MEMORY = 'local_memory'
+  - LOCAL_SQLITE = 'local_sqlite'
+  - EXTERNAL_DB = 'external_db'
+  - HYBRID = 'hybrid'
+- class SessionMessage()
+  - field id: str
+  - field role: MessageRole
+  - field content: str
+  - field timestamp: datetime
+  - field metadata: Dict[str, Any]
+  - field provider_message_id: Optional[str] = None
+  - field token_count: Optional[int] = None
+  - field finish_reason: Optional[str] = None
+- class SessionContext()
+  - field session_id: str
+  - field user_id: str
+  - field provider: str
+  - field model: str
+  - field backend: SessionBackend
+  - field max_messages: int = 100
+  - field auto_archive: bool = True
+  - field persist_messages: bool = True
+  - field provider_session_id: Optional[str] = None
+  - field provider_context: Dict[str, Any] = None
+- class SessionMetrics()
+  - field message_count: int = 0
+  - field total_tokens: int = 0
+  - field session_duration: float = 0.0
+  - field last_activity: Optional[datetime] = None
+  - field created_at: datetime = None
+- class ISessionStorage(ABC)
+  - @abstractmethod async save_session(self, session_id: str, messages: List[SessionMessage], context: SessionContext) -> bool
+  - @abstractmethod async load_session(self, session_id: str) -> Optional[tuple[List[SessionMessage], SessionContext]]
+  - @abstractmethod async delete_session(self, session_id: str) -> bool
+  - @abstractmethod async list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionContext]
+  - @abstractmethod async get_session_metrics(self, session_id: str) -> Optional[SessionMetrics]
+- class IProviderSession(ABC)
+  - @abstractmethod async create_provider_session(self, user_id: str, **kwargs) -> str
+  - @abstractmethod async get_provider_session(self, provider_session_id: str) -> Optional[Dict[str, Any]]
+  - @abstractmethod async send_message(self, provider_session_id: str, message: str, role: MessageRole=MessageRole.USER) -> SessionMessage
+  - @abstractmethod async get_messages(self, provider_session_id: str, limit: Optional[int]=None) -> List[SessionMessage]
+  - @abstractmethod async delete_provider_session(self, provider_session_id: str) -> bool
+- class ISessionManager(ABC)
+  - @abstractmethod async create_session(self, user_id: str, provider: str, model: str, backend: SessionBackend=SessionBackend.PROVIDER_NATIVE, **kwargs) -> 'Session'
+  - @abstractmethod async get_session(self, session_id: str) -> Optional['Session']
+  - @abstractmethod async list_user_sessions(self, user_id: str, limit: int=100) -> List['Session']
+  - @abstractmethod async archive_session(self, session_id: str) -> bool
+  - @abstractmethod async delete_session(self, session_id: str) -> bool
+- class ISession(ABC)
+  - @property @abstractmethod session_id(self) -> str
+  - @property @abstractmethod user_id(self) -> str
+  - @property @abstractmethod status(self) -> SessionStatus
+  - @property @abstractmethod context(self) -> SessionContext
+  - @property @abstractmethod metrics(self) -> SessionMetrics
+  - @abstractmethod async send_message(self, content: str, role: MessageRole=MessageRole.USER, **kwargs) -> SessionMessage
+  - @abstractmethod async get_messages(self, limit: Optional[int]=None) -> List[SessionMessage]
+  - @abstractmethod async add_system_message(self, content: str) -> SessionMessage
+  - @abstractmethod async clear_messages(self) -> bool
+  - @abstractmethod async update_context(self, **kwargs) -> bool
+  - @abstractmethod async archive(self) -> bool
+- class ISessionLifecycleHook(ABC)
+  - async on_session_created(self, session: ISession) -> None
+  - async on_message_sent(self, session: ISession, message: SessionMessage) -> None
+  - async on_message_received(self, session: ISession, message: SessionMessage) -> None
+  - async on_session_archived(self, session: ISession) -> None
+  - async on_session_deleted(self, session: ISession) -> None
+- class ISessionMiddleware(ABC)
+  - @abstractmethod async process_outgoing_message(self, session: ISession, message: SessionMessage) -> SessionMessage
+  - @abstractmethod async process_incoming_message(self, session: ISession, message: SessionMessage) -> SessionMessage
+- class SessionError(Exception)
+- class SessionNotFoundError(SessionError)
+- class ProviderSessionError(SessionError)
+- class SessionStorageError(SessionError)
+- class InMemorySessionStorage(ISessionStorage)
+  - __init__(self)
+  - async save_session(self, session_id: str, messages: List[SessionMessage], context: SessionContext) -> bool
+  - async load_session(self, session_id: str) -> Optional[tuple[List[SessionMessage], SessionContext]]
+  - async delete_session(self, session_id: str) -> bool
+  - async list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionContext]
+  - async get_session_metrics(self, session_id: str) -> Optional[SessionMetrics]
+- class SQLiteSessionStorage(ISessionStorage)
+  - __init__(self, db_path: str='langswarm_sessions.db')
+  - async save_session(self, session_id: str, messages: List[SessionMessage], context: SessionContext) -> bool
+  - async load_session(self, session_id: str) -> Optional[tuple[List[SessionMessage], SessionContext]]
+  - async delete_session(self, session_id: str) -> bool
+  - async list_sessions(self, user_id: Optional[str]=None, status: Optional[SessionStatus]=None, limit: int=100) -> List[SessionContext]
+  - async get_session_metrics(self, session_id: str) -> Optional[SessionMetrics]
+  - async cleanup_old_sessions(self, max_age_days: int=30) -> int
+- class StorageFactory()
+  - @staticmethod create_storage(storage_type: str, **kwargs) -> ISessionStorage
+- get_default_storage() -> ISessionStorage
+- set_default_storage(storage: ISessionStorage)
+- class BaseSession(ISession)
+  - __init__(self, session_id: str, user_id: str, context: SessionContext, storage: Optional[ISessionStorage]=None, provider_session: Optional[IProviderSession]=None)
+  - @property session_id(self) -> str
+  - @property user_id(self) -> str
+  - @property status(self) -> SessionStatus
+  - @property context(self) -> SessionContext
+  - @property metrics(self) -> SessionMetrics
+  - async send_message(self, content: str, role: MessageRole=MessageRole.USER, **kwargs) -> SessionMessage
+  - async get_messages(self, limit: Optional[int]=None) -> List[SessionMessage]
+  - async add_system_message(self, content: str) -> SessionMessage
+  - async clear_messages(self) -> bool
+  - async update_context(self, **kwargs) -> bool
+  - async archive(self) -> bool
+  - add_middleware(self, middleware: ISessionMiddleware)
+  - add_lifecycle_hook(self, hook: ISessionLifecycleHook)
+- class SessionManager(ISessionManager)
+  - __init__(self, storage: Optional[ISessionStorage]=None, provider_sessions: Optional[Dict[str, IProviderSession]]=None)
+  - async create_session(self, user_id: str, provider: str, model: str, backend: SessionBackend=SessionBackend.PROVIDER_NATIVE, session_id: Optional[str]=None, **kwargs) -> BaseSession
+  - async get_session(self, session_id: str) -> Optional[BaseSession]
+  - async list_user_sessions(self, user_id: str, limit: int=100) -> List[BaseSession]
+  - async archive_session(self, session_id: str) -> bool
+  - async delete_session(self, session_id: str) -> bool
+  - add_provider_session(self, provider: str, provider_session: IProviderSession)
+  - add_global_middleware(self, middleware: ISessionMiddleware)
+  - add_global_hook(self, hook: ISessionLifecycleHook)
+  - async cleanup_inactive_sessions(self, max_inactive_hours: int=24) -> int
+"""
