@@ -77,7 +77,7 @@ class SearchSyntax(UsageError):
 
 
 class NoConsent(UsageError):
-    """{key} goes on with {model} only with consent{warnings}"""
+    """{key} goes on with {model} only with consent (--yes; in a program consent=True){warnings}"""
 
 
 class DamageError(SessionstoreError):

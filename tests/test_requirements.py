@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def sections(text: str) -> Iterator[tuple[str, list[Row]]]:
         yield title, found
 
 
-@lru_cache(maxsize=None)
+@cache
 def names(path: Path) -> frozenset[str]:
     """What a file of tests defines."""
     tree = ast.parse(path.read_bytes())
@@ -71,6 +72,10 @@ def wrong(row: Row, root: Path) -> Iterator[str]:
     if row.test == "—":
         if offered or places:
             yield "no test"
+        return
+    if script := re.fullmatch(r"`(scripts/[\w-]+)`", row.test):
+        if not os.access(root / script[1], os.X_OK):
+            yield f"{row.test} is not there"
         return
     match = re.fullmatch(r"`(tests/[\w/]+\.py)::(\w+)`", row.test)
     if match is None:
@@ -100,6 +105,8 @@ def test_every_place_and_every_test_exists() -> None:
         ("`sessionstore/store.py`", "`tests/test_requirements.py::test_every_place_and_every_test_exists`", []),
         ("`sessionstore/nothing.py`", "`tests/test_requirements.py::test_nothing`", ["is not there"] * 2),
         ("`sessionstore/store.py`", "`tests/test_requirements.py::wrong`", ["is no test"]),
+        ("`sessionstore/store.py`", "`scripts/test`", []),
+        ("`sessionstore/store.py`", "`scripts/nothing`", ["is not there"]),
         ("`sessionstore/store.py`", "by hand", ["names no test"]),
         ("`sessionstore/store.py`", "—", ["no test"]),
         ("somewhere", "—", ["no place", "no test"]),

@@ -111,8 +111,8 @@ class Chat:
         """Say something and get the answer. Without `session_id` a new session begins; one that is not there is made.
         Without `model` the session's goes on; another than that needs `consent`. `tools` are definitions in any
         provider's shape; those in the `toolbox` are run, until the model answers in words. `options` are the fields of
-        `adapters.base.Ask`: max_tokens, temperature, reasoning, safety (kept for the next questions), … Raises `ProviderError`, `UsageError`; what
-        was said is in the session even then."""
+        `adapters.base.Ask`: max_tokens, temperature, reasoning, safety (kept for the next questions), … Raises
+        `ProviderError`, `UsageError`; what was said is in the session even then."""
         turn = self._begin(messages, model, session_id, tools, consent, options)
         for _ in range(ROUNDS):
             answer = turn.answered()
