@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import tempfile
 import threading
@@ -19,13 +20,16 @@ from sessionstore.adapters import usage
 from sessionstore.adapters.anthropic import Events as MessageEvents
 from sessionstore.adapters.anthropic import billed
 from sessionstore.adapters.base import Adapter, Ask, Delta, Gatherer, Json, Message
-from sessionstore.adapters.failures import told
+from sessionstore.adapters.failures import kind_of, told
 from sessionstore.exporters import content
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.turns import Ids, turns
 
 _RESULT = frozenset({"type", "subtype", "result", "usage", "is_error", "total_cost_usd", "model"})
 _USAGE = frozenset({"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"})
+_STATUS = re.compile(r"API Error:? \(?([45]\d\d)\b")
+_LIMIT = re.compile(r"usage limit reached(?:\|(\d{10})\b)?|hit your (?:\w+ )?limit", re.IGNORECASE)
+"""How the program says that its user has asked too often, some releases with the second since 1970 when that ends."""
 _ROLES = {"user": "User", "assistant": "Assistant"}
 
 
@@ -63,8 +67,7 @@ class ClaudeCode(Adapter):
     def message(self, response: Json) -> Message:
         """The result, with what it has cost. Raises `ProviderError` when the program says that it has failed."""
         if response.get("is_error"):
-            reason = told(str(response.get("result") or response.get("subtype") or "it has failed"))
-            raise errors.ProviderRefused(provider=self.title, reason=reason)
+            raise _refusal(self.title, response)
         x = usage.without_nothing(response, _RESULT)
         raw = response.get("usage")
         if more := usage.rest(raw, _USAGE):
@@ -196,6 +199,20 @@ class _Patience:
                 self.lost = True
                 self._process.kill()
                 return
+
+
+def _refusal(title: str, response: Json) -> errors.ProviderError:
+    """Why the program has failed: it says in its text what the interface behind it has answered."""
+    text = str(response.get("result") or response.get("subtype") or "it has failed")
+    limit, said = _LIMIT.search(text), _STATUS.search(text)
+    status = response.get("api_error_status")
+    if not isinstance(status, int) or not 400 <= status < 600:
+        status = int(said[1]) if said else 429 if limit else None
+    fields: dict[str, Any] = {"provider": title, "reason": told(text), "status": status, "model": "Claude"}
+    if status is None:
+        return errors.ProviderRefused(**fields)
+    wait = max(0.0, float(limit[1]) - time.time()) if limit and limit[1] else None
+    return kind_of(status, {}, fields["reason"])(**fields, retry_after=wait, again=status == 429 or status >= 500)
 
 
 def _since(ask: Ask) -> tuple[str | None, list[Message]]:

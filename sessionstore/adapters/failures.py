@@ -64,7 +64,7 @@ def failure(title: str, error: Exception, *, model: str = "", secrets: Iterable[
     }
     if status is None:
         return _without_status(error, fields)
-    kind = _kind(status, details, fields["reason"])
+    kind = kind_of(status, details, fields["reason"])
     spent = "insufficient_quota" in (details.get("code"), details.get("type"))
     wish = header(headers, "x-should-retry")
     fields["again"] = (status in _AGAIN or status >= 500) and not spent
@@ -142,7 +142,8 @@ def _status(error: Exception, details: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _kind(status: int, details: Mapping[str, Any], reason: str) -> type[errors.ProviderError]:
+def kind_of(status: int, details: Mapping[str, Any], reason: str) -> type[errors.ProviderError]:
+    """Our error for an HTTP status, what the provider says of it, and the explanation for people."""
     if status in (400, 413, 422) and (details.get("code") == "context_length_exceeded" or _TOO_LONG.search(reason)):
         return errors.ContextTooLong
     if status in (401, 402, 403):

@@ -18,6 +18,9 @@ resumed = arguments[arguments.index("--resume") + 1] if "--resume" in arguments 
 if resumed is not None and not (home / resumed).exists():
     print(f"No conversation found with session ID: {resumed}", file=sys.stderr)
     sys.exit(1)
+if "garbage" in said:
+    print('{"type": "result", "resu')
+    sys.exit(0)
 style = os.environ.get("FAKE_CLAUDE", "")
 ident = str(uuid.uuid4())
 if "--session-id" in arguments and style != "old":
@@ -43,6 +46,8 @@ result = {
     "directory": os.getcwd(),
     "environment": {name: value for name, value in os.environ.items() if name.startswith(("FAKE_", "CLAUDECODE"))},
 }
+if "fail: " in said:
+    result |= {"is_error": True, "result": said.partition("fail: ")[2].strip()}
 if "stream-json" not in arguments:
     print(json.dumps(result))
     sys.exit(0)

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,44 @@ def test_failures_are_told_without_secrets(adapter: ClaudeCode) -> None:
         adapter.answer(Ask("opus", [say(1, "user", "refuse")]))
     with pytest.raises(errors.ProviderUnreachable, match="cannot be run"):
         ClaudeCode(Settings(command="/nowhere/claude")).answer(Ask("opus", [say(1, "user", "Hello")]))
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "status"),
+    [
+        ("Claude AI usage limit reached|{soon}", errors.RateLimited, 429),
+        ("You've hit your limit · resets 7pm (America/Los_Angeles)", errors.RateLimited, 429),
+        ('API Error: 429 {"type":"error","error":{"type":"rate_limit_error"}}', errors.RateLimited, 429),
+        ('API Error (529 {"type":"error","error":{"type":"overloaded_error"}})', errors.ProviderDown, 529),
+        ("API Error: 500 Internal server error", errors.ProviderDown, 500),
+        ("API Error: 401 Invalid bearer token", errors.ProviderDenied, 401),
+        ("API Error: 400 prompt is too long: 210000 tokens > 200000 maximum", errors.ContextTooLong, 400),
+        ("Something else", errors.ProviderRefused, None),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_what_the_interface_behind_it_has_answered_is_told_by_its_kind(
+    adapter: ClaudeCode, said: str, kind: type[errors.ProviderError], status: int | None, streamed: bool
+) -> None:
+    ask = Ask("opus", [say(1, "user", "fail: " + said.replace("{soon}", str(int(time.time()) + 1000)))])
+    with pytest.raises(kind) as caught:
+        if streamed:
+            stream = adapter.stream(ask)
+            list(stream)
+            stream.message()
+        else:
+            adapter.answer(ask)
+    assert type(caught.value) is kind and caught.value.status == status
+    assert caught.value.again is (kind in (errors.RateLimited, errors.ProviderDown))
+    if "{soon}" in said:
+        assert caught.value.retry_after is not None and 900 < caught.value.retry_after <= 1000
+
+
+def test_what_is_no_json_is_no_answer(adapter: ClaudeCode) -> None:
+    with pytest.raises(errors.AnswerInvalid):
+        adapter.answer(Ask("opus", [say(1, "user", "garbage")]))
+    with pytest.raises((errors.AnswerInvalid, errors.AnswerCut)):
+        list(adapter.stream(Ask("opus", [say(1, "user", "garbage")])))
 
 
 def test_a_program_that_is_left_is_ended(adapter: ClaudeCode) -> None:

@@ -39,7 +39,8 @@ def test_without_consent_nothing_happens(session: Session) -> None:
     before = session.revision["_name"]
     for consent in (False, lambda warnings: False, None, 1):
         with pytest.raises(
-            errors.NoConsent, match=r"native:main goes on with kimi-k2 only with consent \(--yes; .*\); kimi-k2 cannot see"
+            errors.NoConsent,
+            match=r"native:main goes on with kimi-k2 only with consent \(--yes; .*\); kimi-k2 cannot see",
         ):
             session.switch_model("kimi-k2", consent=consent)  # type: ignore[arg-type]
     assert session.revision["_name"] == before
