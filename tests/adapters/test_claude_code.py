@@ -113,13 +113,14 @@ def test_what_the_interface_behind_it_has_answered_is_told_by_its_kind(
     adapter: ClaudeCode, said: str, kind: type[errors.ProviderError], status: int | None, streamed: bool
 ) -> None:
     ask = Ask("opus", [say(1, "user", "fail: " + said.replace("{soon}", str(int(time.time()) + 1000)))])
+
+    def ended() -> None:
+        stream = adapter.stream(ask)
+        list(stream)
+        stream.message()
+
     with pytest.raises(kind) as caught:
-        if streamed:
-            stream = adapter.stream(ask)
-            list(stream)
-            stream.message()
-        else:
-            adapter.answer(ask)
+        ended() if streamed else adapter.answer(ask)
     assert type(caught.value) is kind and caught.value.status == status
     assert caught.value.again is (kind in (errors.RateLimited, errors.ProviderDown))
     if "{soon}" in said:

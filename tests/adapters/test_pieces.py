@@ -260,3 +260,51 @@ def test_a_refusal_and_further_choices_of_openai_are_kept() -> None:
     message = adapters.named("openai")().message({"id": "c", "model": "gpt-5", "choices": [first, other]})
     assert message["parts"] == [{"type": "text", "content": "No."}]
     assert message["x"]["refusal"] is True and message["x"]["choices"] == [other]
+
+
+def test_anthropic_blocks_of_every_kind_are_kept_also_from_a_stream() -> None:
+    citation = {"type": "char_location", "cited_text": "x", "document_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "msg_1", "model": "claude-opus-4-6", "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "redacted_thinking", "data": "c2VjcmV0"}},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": "It "}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "is."}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "citations_delta", "citation": citation}},
+        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "id": "t1", "name": "ls"}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"a": '}},
+        {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 3}},
+    ]
+    adapter = adapters.named("anthropic")()
+    gatherer = adapter.gatherer()
+    pieces = [piece for event in events for piece in gatherer.take(event)]
+    assert "".join(piece.text for piece in pieces if piece.kind == "text") == "It is."
+    assert adapter.message(gatherer.response())["parts"] == [
+        {"type": "reasoning", "content": "", "signature": "c2VjcmV0", "redacted": True},
+        {"type": "text", "content": "It is.", "citations": [citation]},
+        {"type": "tool_call", "id": "t1", "name": "ls", "arguments": '{"a": '},
+    ]
+
+
+def test_anthropic_takes_no_temperature_together_with_reasoning() -> None:
+    report = Report()
+    said = [{"id": "m1", "role": "user", "parts": [{"type": "text", "content": "Hello"}]}]
+    ask = Ask("claude-opus-4-6", said, reasoning=2048, temperature=0.5, top_p=0.9, max_tokens=100)
+    body = adapters.named("anthropic")().request(ask, report)
+    assert "temperature" not in body and "top_p" not in body and body["max_tokens"] == 2048 + 1024
+    assert report.lines == [f"{name} is not taken together with reasoning" for name in ("temperature", "top_p")]
+
+
+def test_further_choices_of_a_stream_do_not_mix_with_the_first() -> None:
+    adapter = adapters.named("openai")()
+    gatherer = adapter.gatherer()
+    for index, text, reason in ((0, "Yes", None), (1, "No", None), (1, "", "stop"), (0, ".", "stop")):
+        choice = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+        list(gatherer.take({"id": "c1", "model": "gpt-5", "choices": [choice]}))
+    message = adapter.message(gatherer.response())
+    assert message["parts"] == [{"type": "text", "content": "Yes."}]
+    gemini = adapters.named("gemini")()
+    other = gemini.gatherer()
+    for index, text in ((0, "Yes."), (1, "No.")):
+        content = {"role": "model", "parts": [{"text": text}]}
+        list(other.take({"candidates": [{"index": index, "content": content, "finishReason": "STOP"}]}))
+    assert gemini.message(other.response())["parts"] == [{"type": "text", "content": "Yes."}]

@@ -113,6 +113,32 @@ def test_a_tool_that_fails_is_told_to_the_model_as_failed(talk: Chat, mocked: Mo
     assert part["is_error"] is True and part["response"] == "OSError: disk on fire"
 
 
+def test_calls_that_cannot_be_run_are_told_so(talk: Chat, mocked: Mocked, reopened: Reopened) -> None:
+    calls = [
+        {"name": "add", "arguments": {"a": 1, "b": 2}},
+        {"name": "take", "arguments": {}},
+        {"name": "add", "arguments": [1, 2]},
+    ]
+    mocked.break_({"type": "reply", "tool_calls": calls})
+    tools = [{"name": name, "parameters": {"type": "object"}} for name in ("add", "take")]
+    talk.ask("Count!", "gpt-5", "s", tools=tools, toolbox={"add": lambda a, b: a + b})
+    results = [part for one in reopened("native:s") if one["role"] == "tool" for part in one["parts"]]
+    assert [one["response"] for one in results] == [
+        3,
+        "LookupError: there is no tool take",
+        "TypeError: the arguments are no JSON object",
+    ]
+    assert [one.get("is_error", False) for one in results] == [False, True, True]
+
+
+def test_a_stream_that_never_begins_leaves_the_question(talk: Chat, mocked: Mocked, reopened: Reopened) -> None:
+    mocked.break_({"type": "fail", "status": 401})
+    with pytest.raises(errors.ProviderDenied):
+        list(talk.stream("Hello?", "gpt-5", "s"))
+    assert said(reopened("native:s")) == [("user", "Hello?")]
+    assert talk.resume("s").text
+
+
 def test_tool_calls_without_a_toolbox_are_the_callers(talk: Chat, mocked: Mocked) -> None:
     mocked.break_({"type": "reply", "tool_calls": [{"name": "add", "arguments": {"a": 2}}]})
     answer = talk.ask("2?", "gpt-5", "s", tools=[{"name": "add", "parameters": {}}])

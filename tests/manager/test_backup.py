@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,3 +160,46 @@ def test_what_is_damaged_is_left_out_of_a_backup_and_named(filled: SessionManage
     assert Path(bent).name in names
     with SessionManager(tmp_path / "new") as other:
         assert "native:s0" in other.restore(tmp_path / "b.zip")["keys"]
+
+
+def test_what_is_no_backup_says_why(filled: SessionManager, tmp_path: Path) -> None:
+    with pytest.raises(errors.StorageError):
+        filled.restore(tmp_path / "nothing.zip")
+    for name, manifest in (("other", {"format": "other", "v": 1}), ("newer", {"format": backup.FORMAT, "v": 2})):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr(backup.MANIFEST, canonical.dumps({**manifest, "entries": {}}))
+        with pytest.raises(errors.SourceInvalid, match="it is of another format"):
+            filled.restore(tmp_path / f"{name}.zip")
+
+
+def test_a_damaged_note_is_left_out_of_a_backup_and_named(filled: SessionManager, tmp_path: Path) -> None:
+    name = min(filled.store.note_names())
+    Path(filled.store.root, "notes", name).write_bytes(b"{}")
+    told = filled.backup(tmp_path / "b.zip")
+    assert told["damaged"] == [f"notes/{name}"]
+    assert told["sessions"] == 5
+
+
+def test_a_backup_that_does_not_read_back_is_not_left_behind(
+    filled: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backup._written
+
+    def torn(*given: Any) -> Iterator[bytes]:
+        pieces = list(real(*given))
+        yield from pieces[:-1]
+
+    monkeypatch.setattr(backup, "_written", torn)
+    with pytest.raises(errors.VerificationFailed):
+        filled.backup(tmp_path / "b.zip")
+    assert not (tmp_path / "b.zip").exists()
+
+
+def test_a_session_that_cannot_be_read_is_named_by_a_recovery(manager: SessionManager) -> None:
+    manager.create("lost").append([{"role": "user", "content": f"{n} {'x' * 900}"} for n in range(50)])
+    manager.create("whole").add_user("Hello?")
+    page = manager.get("lost").revision["pages"][0]["id"]
+    Path(str(manager.store.objects.find(page, "jsonl"))).unlink()
+    found = SessionManager(manager.store, index=False).recover()
+    assert "native:lost" in found["damaged"] or any(page in path for path in found["damaged"])
+    assert "native:whole" in found["pending"]

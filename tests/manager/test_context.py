@@ -155,6 +155,17 @@ def test_a_models_summary_is_asked_for_once_and_kept(manager: SessionManager, se
     assert len(asked) == 4
 
 
+def test_a_model_that_summarises_is_told_what_tools_did(manager: SessionManager) -> None:
+    session = manager.create(model="gpt-4o")
+    session.add_user("Where is the whale?")
+    session.add_tool_result(session.add_tool_call("grep", {"pattern": "whale"}), {"line": 7})
+    asked: list[str] = []
+    summaries.ByModel(lambda prompt: asked.append(prompt) or "done")(session.messages(), "Before.")  # type: ignore[func-returns-value]
+    [prompt] = asked
+    for told in ("[summary of what came before] Before.", "[user] Where", 'uses grep {"pattern":"whale"}', '{"line":7}'):
+        assert told in prompt
+
+
 def test_the_offline_summary_is_short_repeatable_and_names_the_tools(session: Session) -> None:
     session.add_tool_call("grep", {"pattern": "whale"})
     path = session.history()

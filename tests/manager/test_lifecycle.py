@@ -164,3 +164,23 @@ def test_a_turn_that_comes_while_cleaning_up_is_not_overlooked(
     monkeypatch.setattr(cleaning, "revisions", slow)
     assert manager.clean_up() == {}
     assert session.state == "active"
+
+
+def test_a_clean_up_in_the_background_that_fails_disturbs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise errors.NoSpace(path="store")
+
+    with SessionManager(tmp_path / "store", clean_up=CleanUp()) as manager:
+        monkeypatch.setattr(cleaning, "clean_up", broken)
+        manager.create("new").add_user("Hello")
+        assert manager._cleaner is not None
+        manager._cleaner.close()
+        assert isinstance(manager._cleaner.failed, errors.NoSpace)
+        assert manager.get("new").count == 1
+
+
+def test_a_session_of_which_no_time_is_known_is_left_alone(manager: SessionManager) -> None:
+    manager.store.put("native:timeless", [{"id": "m1", "role": "user", "parts": []}])
+    assert manager.clean_up(CleanUp(timedelta(0))) == {}

@@ -84,6 +84,26 @@ def test_a_session_is_found_by_key_id_beginning_and_as_the_last(manager: Session
         manager.get("conversation-ab")
 
 
+def test_names_are_found_without_an_index_too(tmp_path: Path) -> None:
+    store = Store.init(tmp_path / "store")
+    message = {"id": "m1", "role": "user", "time": "2026-01-01T00:00:00Z", "parts": [{"type": "text", "content": "x"}]}
+    old = "kimi:refactor-sessions_20250712_2126"
+    store.put(old, [message], {"aliases": ["migrated_refactor"], "updated_at": "2026-01-01T00:00:00Z"})
+    with SessionManager(store, index=False) as manager:
+        manager.create("whales-and-more")
+        (tmp_path / "store" / "index.sqlite").mkdir()
+        for name, key in (
+            ("refactor-sessions_20250712_2126", old),
+            ("migrated_refactor", old),
+            ("whales", "native:whales-and-more"),
+            ("native:wha", "native:whales-and-more"),
+            ("@last", "native:whales-and-more"),
+        ):
+            assert manager.get(name).key == key
+        with pytest.raises(errors.NotFound):
+            manager.get("whal")
+
+
 def test_last_in_an_empty_store_is_nobody(manager: SessionManager) -> None:
     with pytest.raises(errors.NotFound):
         manager.get("@last")
