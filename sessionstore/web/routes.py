@@ -27,9 +27,9 @@ from datasette.utils.asgi import Response
 from sessionstore import errors
 from sessionstore.exporters import form, write
 from sessionstore.exporters.report import Report
-from sessionstore.exporters.text import arguments_text, response_text
 from sessionstore.layout import slug
 from sessionstore.web import assets, conversation, guard, home, images, live, pages, reading, searching
+from sessionstore.web.rendering import message_text
 from sessionstore.web.site import Site, may_look, sites
 
 KEY = r"/-/conversation/(?P<key>[^/]+)"
@@ -235,20 +235,7 @@ async def one_message(visit: Visit) -> Any:
     if visit.request.url_vars["form"] == "json":
         body = orjson.dumps(message, option=orjson.OPT_INDENT_2)
         return Response(body, headers=headers, content_type="application/json; charset=utf-8")
-    return Response(_as_text(message), headers=headers, content_type="text/plain; charset=utf-8")
-
-
-def _as_text(message: dict[str, Any]) -> bytes:
-    told = []
-    for part in message.get("parts") or ():
-        if part.get("type") == "tool_call":
-            told.append(f"{part.get('name')} {arguments_text(part.get('arguments'))}")
-        elif part.get("type") == "tool_call_response":
-            told.append(response_text(part.get("response")))
-        else:
-            content = part.get("content")
-            told.append(content if isinstance(content, str) else arguments_text(part))
-    return "\n\n".join(told).encode("utf-8", "replace")
+    return Response(message_text(message).encode("utf-8", "replace"), headers=headers, content_type="text/plain; charset=utf-8")
 
 
 @page
