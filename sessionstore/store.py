@@ -168,11 +168,10 @@ class Store:
         """A session's messages like `messages`, with the bytes of blobs in their places again, as base64 `data`."""
         for message in self.messages(revision):
             if any(part.get("type") == "blob" and "object" in part for part in message["parts"]):
-                message = {**message, "parts": [self.with_data(part) for part in message["parts"]]}
+                message = {**message, "parts": [self._with_data(part) for part in message["parts"]]}
             yield message
 
-    def with_data(self, part: dict[str, Any]) -> dict[str, Any]:
-        """A part with the bytes of a blob in their place, as base64 `data`."""
+    def _with_data(self, part: dict[str, Any]) -> dict[str, Any]:
         if part.get("type") != "blob" or "object" not in part:
             return part
         data = self.objects.get(part["object"], objects.VALUE, check=True)

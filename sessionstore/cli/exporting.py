@@ -48,7 +48,9 @@ def choose(
     if not filters and query is None:
         if every:
             return all_heads(store)
-        raise errors.UsageError(reason="name the sessions, or choose them with --search, --source, --project, … or --all")
+        raise errors.UsageError(
+            reason="name the sessions, or choose them with --search, --source, --project, … or --all"
+        )
     from sessionstore.cli.reading import reader
     from sessionstore.index.query import list_sessions
     from sessionstore.index.search import search

@@ -147,7 +147,12 @@ def log_command(app: App, name: str, as_json: bool) -> None:
 @command("export", example="sessionstore export @last --to html -o conversation.html")
 @click.argument("names", nargs=-1, shell_complete=session_names)
 @click.option(
-    "--to", "form", type=click.Choice((*NAMES, "site")), default="markdown", show_default=True, help="The form to write."
+    "--to",
+    "form",
+    type=click.Choice((*NAMES, "site")),
+    default="markdown",
+    show_default=True,
+    help="The form to write.",
 )
 @click.option("--output", "-o", metavar="PATH", help="A file, or - for stdout; with several sessions a directory.")
 @click.option("--out", "directory", metavar="DIR", help="A directory; every session gets a file of its own in it.")
@@ -199,9 +204,7 @@ def export_command(
     to_files = directory or (output and output != "-") or form == "site"
     name = form if to_files or not as_json else "jsonl"
     chosen = choose(store, names, {name: value for name, value in filters.items() if value}, query, every=every)
-    request = Request(
-        name, output if output != "-" else None, directory, all_branches, kinds, force, secrets or "ask"
-    )
+    request = Request(name, output if output != "-" else None, directory, all_branches, kinds, force, secrets or "ask")
     if name == "site":
         from sessionstore.cli.sites import make
 

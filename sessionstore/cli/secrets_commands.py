@@ -18,10 +18,10 @@ from sessionstore.notes import notes_of
 def secrets_command(app: App, names: tuple[str, ...], query: str | None, as_json: bool, **filters: str | None) -> None:
     """List keys, tokens and passwords in sessions, masked.
 
-    NAMES are sessions as in `show`; without any, those that --search or the filters choose, else all. Every line has the
-    kind, a link that `show` opens, and the surroundings; a secret itself is never shown. Messages, tool calls and their
-    outputs, titles and attached texts are looked through. `pip install 'sessionstore[redact]'` adds a thousand rules to
-    the built-in ones.
+    NAMES are sessions as in `show`; without any, those that --search or the filters choose, else all. Every line has
+    the kind, a link that `show` opens, and the surroundings; a secret itself is never shown. Messages, tool calls and
+    their outputs, titles and attached texts are looked through. `pip install 'sessionstore[redact]'` adds a thousand
+    rules to the built-in ones.
     """
     from sessionstore.cli.clearing import lines, told
     from sessionstore.cli.exporting import choose

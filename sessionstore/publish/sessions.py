@@ -119,7 +119,11 @@ class FilePlace(Place):
 
 
 def write_pages(
-    session: Session, family: Mapping[str, Any], write: Write, blob: Callable[[str], bytes], known: Mapping[str, Session]
+    session: Session,
+    family: Mapping[str, Any],
+    write: Write,
+    blob: Callable[[str], bytes],
+    known: Mapping[str, Session],
 ) -> None:
     """Write the pages of a session. `family` has `parent` and `children` as its page shows them; `known` are the
     site's sessions by key."""
@@ -162,9 +166,7 @@ def _context(session: Session, shown: Span) -> dict[str, Any]:
         "newest": False,
         "mark": "",
         "still": session.slug,
-        "turns": [
-            {"seq": seq, "text": text, "here": shown.start <= seq < shown.end} for seq, text in session.turns
-        ],
+        "turns": [{"seq": seq, "text": text, "here": shown.start <= seq < shown.end} for seq, text in session.turns],
         "heads": [],
         "usage": usage_text(session.revision.get("usage")),
         "resume": "",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sessionstore.secrets.detector import Detector, Gate
+from sessionstore import objects
+from sessionstore.secrets.detector import Detector, Gate, Hit
 from sessionstore.secrets.documents import Document, is_text
-from sessionstore.secrets.redact import Names, Redactor, masked
+from sessionstore.secrets.redact import Names, Redactor, masked, with_known
 
 if TYPE_CHECKING:
     from sessionstore.store import Store
 
 _TOGETHER = 256 << 10
 """Characters that are looked through at once."""
+_AROUND = 1000
+"""Characters around a secret that are kept until all secrets are known."""
 Message = dict[str, Any]
 Revision = dict[str, Any]
 Messages = Callable[[Revision], Iterable[Message]]
@@ -56,6 +60,7 @@ class Check:
     _affected: dict[str, set[str]] = field(default_factory=dict)
     _waiting: list[tuple[str, str | None, Document]] = field(default_factory=list)
     _size: int = 0
+    _found: list[tuple[str, str, str | None, str, str, list[Hit], Hit]] = field(default_factory=list)
 
     @property
     def different(self) -> int:
@@ -92,9 +97,28 @@ class Check:
             text = whole.texts[number]
             for hit in hits:
                 name = self._names.of(text[hit.start : hit.end], hit.kind)
-                self.findings.append(Finding(hit.kind, key, message, masked(text, hits, hit), name))
+                self._found.append((hit.kind, key, message, name, *_window(text, hits, hit)))
                 if message is not None:
                     self._affected.setdefault(key, set()).add(message)
+
+    def close(self) -> None:
+        """Nothing more comes. Only now all secrets are known that an excerpt must not show."""
+        self.finish()
+        sure = list(self._names.sure())
+        for kind, key, message, name, text, hits, hit in self._found:
+            self.findings.append(Finding(kind, key, message, masked(text, with_known(text, hits, sure), hit), name))
+        self._found = []
+
+
+def _window(text: str, hits: list[Hit], hit: Hit) -> tuple[str, list[Hit], Hit]:
+    """The surroundings of a secret: their text, the hits in them, the one that it is about."""
+    begin, end = max(0, hit.start - _AROUND), hit.end + _AROUND
+    moved = [
+        Hit(one.kind, max(0, one.start - begin), min(one.end, end) - begin)
+        for one in hits
+        if one.end > begin and one.start < end
+    ]
+    return text[begin:end], moved, Hit(hit.kind, hit.start - begin, hit.end - begin)
 
 
 def check(
@@ -116,7 +140,7 @@ def check(
         for message in (messages or store.messages)(revision):
             made.messages += 1
             made.look(key, message["id"], with_texts(store, message))
-    made.finish()
+    made.close()
     return made
 
 
@@ -129,5 +153,8 @@ def with_texts(store: Store, message: Message) -> Message:
 
 def _parts(store: Store, parts: Iterable[Message]) -> Iterator[Message]:
     for part in parts:
-        text = part.get("type") == "blob" and "object" in part and is_text(part)
-        yield store.with_data(part) if text else part
+        if part.get("type") == "blob" and "object" in part and is_text(part):
+            data = store.objects.get(part["object"], objects.VALUE, check=True)
+            yield {**part, "data": base64.b64encode(data).decode()}
+        else:
+            yield part

@@ -16,7 +16,9 @@ from sessionstore.secrets.patterns import GENERIC, PATTERNS, Pattern, is_plausib
 
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=_-]+", re.ASCII)
 """Images and the like inside a text; what looks like a key in there is none."""
-_FORMAL = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_FORMAL = re.compile(
+    r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
+)
 """Digests, commits and UUIDs."""
 _UNSURE = re.compile(r"generic|uuid|entropy")
 """Rules of Kingfisher's whose finding is dropped when it has the form of a digest."""

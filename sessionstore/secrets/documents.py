@@ -20,7 +20,10 @@ from sessionstore.secrets.detector import Detector, Gate, Hit
 _FORMAL = frozenset({"id", "parent", "role", "type", "kind", "time", "object", "modality", "mime_type"})
 """Members of messages and parts that are no text."""
 _SEALED = frozenset({"signature", "thoughtSignature", "thought_signature", "encrypted_content", "encryptedContent"})
-_STRUCTURE = frozenset({"pages", "messages", "originals", "counts", "usage", "parents", "active_leaf", "_name"})
+_STRUCTURE = frozenset(
+    {"key", "source", "native_id", "forked_from", "pages", "messages", "originals", "counts", "usage", "parents"}
+    | {"active_leaf", "_name"}
+)
 """Members of a revision that are no text."""
 _TEXTS = ("text/", "application/json", "application/xml", "application/yaml", "application/toml", "application/x-sh")
 _LONGEST_NAME = 200
@@ -151,4 +154,6 @@ def _any(value: Any, take: Callable[[str, str], str], name: str, depth: int = 0)
 
 def _is_image(value: Mapping[str, Any]) -> bool:
     kind = value.get("media_type") or value.get("mime_type") or value.get("mimeType") or value.get("type")
-    return isinstance(value.get("data"), str) and str(kind).startswith(("image", "audio", "video", "base64", "application"))
+    return isinstance(value.get("data"), str) and str(kind).startswith(
+        ("image", "audio", "video", "base64", "application")
+    )

@@ -1,7 +1,8 @@
 """The patterns that are always looked for, whatever else is installed: keys of the common providers, private keys,
 passwords in addresses and in assignments.
 
-Each is tried only where one of its words stands, because looking for words is a hundred times faster. What cannot be a secret (placeholders, examples, variables) is told apart by `is_plausible`.
+Each is tried only where one of its words stands, because looking for words is a hundred times faster. What cannot be a
+secret (placeholders, examples, variables) is told apart by `is_plausible`.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ PATTERNS: tuple[Pattern, ...] = (
         "private-key",
         "-----BEGIN",
         r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?P<secret>[A-Za-z0-9+/=\s\\:,.()-]{60,20000}?)(?:-----END|\Z)",
+        r"(?P<secret>(?:[A-Za-z0-9+/=\s\\:,.()]|-(?!-)){60,20000})(?:-----END|\Z)",
     ),
     _pattern("aws-access-key", "AKIA ASIA ABIA ACCA", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b", random=True),
     _pattern(
@@ -99,7 +100,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _pattern("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
     _pattern("groq-key", "gsk_", r"\bgsk_[A-Za-z0-9]{40,80}\b", random=True),
     _pattern("xai-key", "xai-", r"\bxai-[A-Za-z0-9]{60,120}\b", random=True),
-    _pattern("jwt", "eyJ", r"\beyJ[\w-]{10,4000}\.eyJ[\w-]{10,8000}\.[\w-]{10,4000}"),
+    _pattern("jwt", "eyJ", r"(?<![\w-])eyJ[\w-]{10,4000}\.eyJ[\w-]{10,8000}\.[\w-]{10,4000}"),
     _pattern(
         "url-password",
         "://",

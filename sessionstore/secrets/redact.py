@@ -97,13 +97,26 @@ def _inside(secret: str) -> bytes:
     return orjson.dumps(secret)[1:-1]
 
 
+def with_known(text: str, hits: Iterable[Hit], secrets: Iterable[str]) -> list[Hit]:
+    """The hits in a text, and the other places of secrets that are known."""
+    made = list(hits)
+    for secret in secrets:
+        at = text.find(secret)
+        while at >= 0:
+            end = at + len(secret)
+            if not any(hit.start < end and at < hit.end for hit in made):
+                made.append(Hit("", at, end))
+            at = text.find(secret, end)
+    return sorted(made, key=lambda hit: hit.start)
+
+
 def masked(text: str, hits: Iterable[Hit], shown: Hit, around: int = 24) -> str:
     """A secret's surroundings on one line, with every secret in them masked: at most the first four characters of a
     long one are shown."""
     pieces, position, at = [], 0, 0
     for hit in hits:
         pieces.append(text[position : hit.start])
-        if hit is shown:
+        if hit == shown:
             at = sum(map(len, pieces))
         secret = text[hit.start : hit.end]
         begun = secret[:4] if len(secret) >= 20 else ""

@@ -130,7 +130,9 @@ def test_words_code_and_scripts_without_spaces_are_found(pages: Files, query: st
     assert mark in group.locator("mark").all_inner_texts()
 
 
-@pytest.mark.parametrize("query", ["zebrafinch", "数库", "role:tool café", "lantern -copper", "-", "(((", "source:none"])
+@pytest.mark.parametrize(
+    "query", ["zebrafinch", "数库", "role:tool café", "lantern -copper", "-", "(((", "source:none"]
+)
 def test_what_is_not_there_is_not_found(pages: Files, query: str) -> None:
     page = pages("/search.html")
     page.locator("#told", has_text="can be searched").wait_for()
@@ -181,7 +183,9 @@ def test_reading_needs_no_javascript(pages: Files) -> None:
 def test_pictures_are_files_of_the_site(pages: Files) -> None:
     page = pages()
     page.locator("a.title", has_text="Pictures").click()
-    sources = page.locator("figure img").evaluate_all("all => all.map(one => [one.getAttribute('src'), one.naturalWidth])")
+    sources = page.locator("figure img").evaluate_all(
+        "all => all.map(one => [one.getAttribute('src'), one.naturalWidth])"
+    )
     assert len(sources) == 2
     assert all(source.startswith("../images/") and width == 16 for source, width in sources)
 
@@ -216,7 +220,9 @@ def test_what_is_put_into_a_page_cannot_run(pages: Files, site: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["/index.html", "/sessions.html", "/search.html?q=pytest", "/search.html", "long", "hostile"])
+@pytest.mark.parametrize(
+    "name", ["/index.html", "/sessions.html", "/search.html?q=pytest", "/search.html", "long", "hostile"]
+)
 def test_an_accessibility_checker_finds_nothing(pages: Files, site: Path, name: str, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

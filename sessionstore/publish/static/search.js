@@ -6,7 +6,7 @@
   const VALUE = new Map([...DIGITS].map((digit, value) => [digit.charCodeAt(0), value]));
   const ROLES = { u: "user", a: "assistant", t: "tool", s: "system", x: "other" };
   const FIELDS = ["source", "project", "model", "role", "title", "session", "after", "before", "on"];
-  const GROUPS = 20, HITS = 3, CANDIDATES = 4000;
+  const GROUPS = 20, HITS = 3, CANDIDATES = 2000;
   const waiting = new Map(), loaded = new Map();
   let about, firsts, unspaced;
 
@@ -31,7 +31,7 @@
   };
 
   /* Texts and terms, as publish/lookup.py makes them. */
-  const fold = (text) => text.normalize("NFKD").replace(/\p{M}+/gu, "").normalize("NFC").toLowerCase();
+  const fold = (text) => /^[\u0000-\u007f]*$/u.test(text) ? text.toLowerCase() : text.normalize("NFKD").replace(/\p{M}+/gu, "").normalize("NFC").toLowerCase();
   const termsOf = (folded) => {
     const found = [];
     for (const word of folded.match(/[\p{L}\p{N}]+/gu) || []) {
@@ -187,7 +187,7 @@
     const words = query.items.filter((item) => !item.not);
     if (!words.length) {
       about.sessions.forEach((session, number) => { if (fits(session, query.fields)) group(number); });
-      return [...groups.values()];
+      return { groups: [...groups.values()], cut: false };
     }
     const scores = await candidates(query);
     const ranked = [...scores].sort((one, other) => other[1] - one[1] || one[0] - other[0]);
@@ -204,7 +204,8 @@
       if (fits(session, query.fields) && words.every((item) => matcher(item.shown, true).test(title))) group(number).score += 20;
     });
     for (const one of groups.values()) one.score += Math.log(1 + one.count) * 0.3;
-    return [...groups.values()].sort((one, other) => other.score - one.score || one.number - other.number);
+    const sorted = [...groups.values()].sort((one, other) => other.score - one.score || one.number - other.number);
+    return { groups: sorted, cut: exact && ranked.length > CANDIDATES };
   };
 
   /* Showing. */
@@ -308,11 +309,11 @@
       told.textContent = "There is no word in this query.";
       return;
     }
-    const groups = await found(query);
+    const { groups, cut } = await found(query);
     if (mine !== run) return;
     const messages = groups.reduce((sum, one) => sum + one.count, 0);
     told.textContent = !groups.length ? "Nothing found." : messages
-      ? `${messages.toLocaleString("en")} ${messages === 1 ? "message" : "messages"} in ${groups.length.toLocaleString("en")} ${groups.length === 1 ? "session" : "sessions"}`
+      ? `${cut ? "at least " : ""}${messages.toLocaleString("en")} ${messages === 1 ? "message" : "messages"} in ${groups.length.toLocaleString("en")} ${groups.length === 1 ? "session" : "sessions"}`
       : `${groups.length.toLocaleString("en")} ${groups.length === 1 ? "session" : "sessions"}`;
     let next = 0;
     const show = async () => {
