@@ -118,6 +118,8 @@ def test_search_open_a_hit_and_land_on_the_message(pages: Files) -> None:
         ("lante*", 2, "lante"),
         ("role:user café", 0, "café"),
         ("project:words treaty", 2, "treaty"),
+        ("treaty after:2025 before:9999 on:2026-01..2026-02", 2, "treaty"),
+        ("treaty before:today", 2, "treaty"),
     ],
 )
 def test_words_code_and_scripts_without_spaces_are_found(pages: Files, query: str, number: int, mark: str) -> None:
@@ -131,7 +133,7 @@ def test_words_code_and_scripts_without_spaces_are_found(pages: Files, query: st
 
 
 @pytest.mark.parametrize(
-    "query", ["zebrafinch", "数库", "role:tool café", "lantern -copper", "-", "(((", "source:none"]
+    "query", ["zebrafinch", "数库", "role:tool café", "lantern -copper", "-", "(((", "source:none", "treaty before:2025"]
 )
 def test_what_is_not_there_is_not_found(pages: Files, query: str) -> None:
     page = pages("/search.html")

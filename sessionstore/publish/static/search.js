@@ -87,13 +87,25 @@
     return found;
   };
 
+  /* `30d`, `2w`, `6m`, `1y`, today and yesterday as dates; a date as it is. */
+  const DAYS = { d: 1, w: 7, m: 30, y: 365 };
+  const date = (text) => {
+    const back = /^(\d{1,4})([dwmy])$/u.exec(text);
+    const days = back ? back[1] * DAYS[back[2]] : { today: 0, yesterday: 1 }[text];
+    return days === undefined ? text : new Date(Date.now() - days * 864e5).toISOString().slice(0, 10);
+  };
+
   /* What was typed: words and phrases, some excluded, and fields. */
   const understood = (typed) => {
     const query = { items: [], fields: [] };
     const pattern = /(-?)(?:([a-z]+):)?(?:"([^"]*)"?|(\S+))/gu;
     for (const [, minus, name, phrase, word] of typed.matchAll(pattern)) {
       let text = phrase ?? word;
-      if (name && FIELDS.includes(name)) { query.fields.push({ name, text: fold(text), not: minus === "-" }); continue; }
+      if (name && FIELDS.includes(name)) {
+        const dated = ["after", "before", "on"].includes(name);
+        query.fields.push({ name, text: dated ? date(fold(text)) : fold(text), not: minus === "-" });
+        continue;
+      }
       if (name) text = phrase === undefined ? `${name}:${word}` : phrase;
       const begins = phrase === undefined && text.length > 1 && text.endsWith("*");
       if (begins) text = text.slice(0, -1);
