@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import string
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -267,3 +270,30 @@ def test_the_secrets_command_lists_links_and_nothing_else(leaky: Program) -> Non
 
 def test_the_original_is_not_changed(leaky: Program) -> None:
     assert GITHUB in ok(leaky("show", "native:a")).out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(("answer", "code"), [("", 2), ("s", 2), ("r", 0), ("a", 0)])
+def test_a_terminal_is_asked(leaky: Program, tmp_path: Path, answer: str, code: int) -> None:
+    import pty
+
+    main, terminal = pty.openpty()
+    place = tmp_path / "out.md"
+    started = subprocess.Popen(
+        leaky.command("export", "native:a", "-o", place),
+        cwd=leaky.cwd,
+        env=leaky.environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    said = b""
+    while b"or stop (s)?" not in said:
+        said += os.read(main, 4096)
+    os.write(main, f"{answer}\n".encode())
+    assert started.wait(30) == code
+    os.close(main)
+    assert GITHUB.encode() not in said
+    written = place.read_text() if place.exists() else ""
+    assert (GITHUB in written, "[redacted:" in written) == (answer == "a", answer == "r")

@@ -133,7 +133,8 @@ def test_words_code_and_scripts_without_spaces_are_found(pages: Files, query: st
 
 
 @pytest.mark.parametrize(
-    "query", ["zebrafinch", "数库", "role:tool café", "lantern -copper", "-", "(((", "source:none", "treaty before:2025"]
+    "query",
+    ["zebrafinch", "数库", "role:tool café", "lantern -copper", "-", "(((", "source:none", "treaty before:2025"],
 )
 def test_what_is_not_there_is_not_found(pages: Files, query: str) -> None:
     page = pages("/search.html")
