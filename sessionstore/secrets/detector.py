@@ -24,6 +24,10 @@ _UNSURE = re.compile(r"generic|uuid|entropy")
 """Rules of Kingfisher's whose finding is dropped when it has the form of a digest."""
 
 
+_PLAIN_WORDS = sorted({word for pattern in PATTERNS if not pattern.folded for word in pattern.words})
+_FOLDED_WORDS = sorted({word for pattern in PATTERNS if pattern.folded for word in pattern.words})
+
+
 class Hit(NamedTuple):
     """A secret in a text: characters `start` up to `end`."""
 
@@ -50,7 +54,8 @@ class Detector:
     def gate(self, text: str) -> Gate:
         """What is worth trying on the parts of a text. Asked once for many short texts, it saves most of the time."""
         lowered = _lower(text)
-        patterns = (pattern.narrowed(lowered if pattern.folded else text) for pattern in PATTERNS)
+        there = {word for word in _PLAIN_WORDS if word in text}, {word for word in _FOLDED_WORDS if word in lowered}
+        patterns = (pattern.narrowed(there[pattern.folded]) for pattern in PATTERNS)
         library = self._scanner is not None and bool(_kingfisher(self._scanner, text))
         return Gate(tuple(pattern for pattern in patterns if pattern.words), library)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 
@@ -26,9 +26,9 @@ class Pattern(NamedTuple):
     folded: bool = False
     back: int = 0
 
-    def narrowed(self, within: str) -> Pattern:
-        """The same with those of its words that stand in a text."""
-        return self._replace(words=tuple(word for word in self.words if word in within))
+    def narrowed(self, words: Collection[str]) -> Pattern:
+        """The same with those of its words that are among `words`."""
+        return self._replace(words=tuple(word for word in self.words if word in words))
 
     def matches(self, text: str, within: str) -> Iterator[re.Match[str]]:
         """What the expression matches in `text`; `within` is the text, in lower case when the pattern is folded."""
