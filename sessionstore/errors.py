@@ -5,7 +5,7 @@ its exit code, so text, code and raise site cannot drift. The command line catch
 
     SessionstoreError (1)
     ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, NoConsent, UnknownModel,
-    │                             NoCredentials, LibraryMissing
+    │                             NoCredentials, LibraryMissing, SecretsFound
     ├── DamageError (3)           ObjectMissing, ObjectCorrupt, RevisionCorrupt, StoreMarkerCorrupt, JournalCorrupt
     ├── LockedError (4)           Busy, LocksUnavailable
     ├── PartialError (5)
@@ -78,6 +78,10 @@ class SearchSyntax(UsageError):
 
 class NoConsent(UsageError):
     """{key} goes on with {model} only with consent{warnings}"""
+
+
+class SecretsFound(UsageError):
+    """{what} would leave, so nothing was written; --redact replaces them, --allow-secrets lets them out"""
 
 
 class DamageError(SessionstoreError):

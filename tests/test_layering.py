@@ -18,6 +18,7 @@ LAYERS = (
     {"closure", "notes"},
     {"checks", "verify", "gc", "purge", "compact", "views", "doctor", "repair"},
     {"importers", "exporters"},
+    {"secrets"},
     {"migrate"},
     {"index"},
     {"archive"},
@@ -29,6 +30,7 @@ LAYERS = (
     {"compat"},
     {"mcp_server"},
     {"web"},
+    {"publish"},
     {"cli"},
     {"llm_plugin"},
 )

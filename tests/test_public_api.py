@@ -46,6 +46,7 @@ ERRORS = {
     "NoStore": ("UsageError", 2),
     "SearchSyntax": ("UsageError", 2),
     "NoConsent": ("UsageError", 2),
+    "SecretsFound": ("UsageError", 2),
     "UnknownModel": ("UsageError", 2),
     "NoCredentials": ("UsageError", 2),
     "LibraryMissing": ("UsageError", 2),

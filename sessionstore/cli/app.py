@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("read", "Show a session, or one message in it."),
     "log": ("read", "Show the stored revisions of a session."),
     "export": ("read", "Write sessions in another form."),
+    "secrets": ("secrets", "List keys, tokens and passwords in sessions, masked."),
     "restore": ("restore", "Put the imported file of a session back."),
     "stats": ("read", "Count sessions, messages, tokens and cost."),
     "sql": ("sql", "Ask the index in SQL."),

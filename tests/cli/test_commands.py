@@ -17,7 +17,7 @@ DOCUMENTED = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = ("pydantic", "sqlite_utils", "zstandard", "sqlite3", "importlib.metadata")
 PLANNED = {"init", "sources", "migrate", "batches", "rollback", "original", "search", "list", "show", "log", "export"}
 PLANNED |= {"restore", "stats", "sql", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
-PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse"}
+PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse", "secrets"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -81,6 +81,7 @@ READING = {
     "stats",
     "verify",
     "doctor",
+    "secrets",
 }
 
 
