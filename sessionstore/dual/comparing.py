@@ -85,7 +85,7 @@ def _match_window(stored: Rendered, marks: Sequence[bytes], roles: Sequence[str]
     for start in range(max(0, len(known) - len(said)), len(known) + 1) if full else (0,):
         overlap = len(known) - start
         if overlap <= len(said) and _shared(known[start:], said) == overlap and (overlap or not known):
-            return Match("ahead", news=[*news, *places[overlap:]], after=last, at=(places + [len(marks)])[overlap])
+            return Match("ahead", news=[*news, *places[overlap:]], after=last, at=[*places, len(marks)][overlap])
     shared = 0 if full else _shared(known, said)
     if not shared:
         return Match("differs", news=range(len(marks)), at=places[0])
@@ -94,6 +94,4 @@ def _match_window(stored: Rendered, marks: Sequence[bytes], roles: Sequence[str]
 
 def differing_fields(stored: Record, file: Record) -> list[str]:
     """The names of what a document says beside the messages, where the two are not the same. Times are not compared."""
-    return [
-        name for name in {**stored, **file} if name not in _TIMES and stored.get(name, ...) != file.get(name, ...)
-    ]
+    return [name for name in {**stored, **file} if name not in _TIMES and stored.get(name, ...) != file.get(name, ...)]

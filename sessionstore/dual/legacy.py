@@ -221,4 +221,3 @@ def _parsed(data: bytes) -> Any:
     if not data.strip():
         raise ValueError("it is empty")
     return json.loads(data)
-

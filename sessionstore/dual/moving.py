@@ -141,7 +141,5 @@ def adopt(store: Store, legacy: Legacy, paths: Iterable[str]) -> dict[str, str]:
 def strangers(store: Store, legacy: Legacy) -> list[str]:
     """The files whose sessions the store does not have."""
     return [
-        path
-        for path in legacy.stats()
-        if owner(store, legacy, os.path.basename(path).removesuffix(".json")) is None
+        path for path in legacy.stats() if owner(store, legacy, os.path.basename(path).removesuffix(".json")) is None
     ]

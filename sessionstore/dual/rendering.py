@@ -13,8 +13,9 @@ from __future__ import annotations
 import base64
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from sessionstore import canonical, errors, layout, objects
@@ -32,14 +33,23 @@ WINDOW = kimi.WINDOW
 OWN = "legacy"
 """In `x` of a message: the format whose record the other fields of `x` are from."""
 _MARKS = frozenset({OWN, "edited_at", "merged_from", "agent", "visible_to", "switch", "manager"})
-_ORDER = ("role", "content", "timestamp", "tokens", "cost", "cost_currency", "finish_reason", "request_id")
+_ORDER: tuple[str, ...] = (
+    "role",
+    "content",
+    "timestamp",
+    "tokens",
+    "cost",
+    "cost_currency",
+    "finish_reason",
+    "request_id",
+)
 _ORDER += ("system_fingerprint", "model", "tool_calls", "tool_call_id", "name")
 _KINDS = frozenset({None, "switch", "prefill", "meta"})
 
 
 class Rendered(NamedTuple):
-    """A session as a document. `records` are all messages of its path, `signatures` what each may be known by, `ids` the
-    ids of their messages; `marks` is what each of the document's own records is known by."""
+    """A session as a document. `records` are all messages of its path, `signatures` what each may be known by, `ids`
+    the ids of their messages; `marks` is what each of the document's own records is known by."""
 
     document: Record
     records: list[Record]
@@ -64,7 +74,7 @@ def rendered(
     tags: Sequence[str] = (),
 ) -> Rendered:
     """A session's active path as the document of a format, under that id."""
-    path = [one for one in chosen(revision, lambda: store.messages(revision), Report(), kinds=("prefill", "meta"))]
+    path = list(chosen(revision, lambda: store.messages(revision), Report(), kinds=("prefill", "meta")))
     path = [_with_data(store, one) for one in path if _is_told(one, revision, format)]
     kind, told = (kimi, chat.records) if format == "kimi" else (llm_sessions, llm_sessions.told)
     records: list[Record] = []
@@ -220,8 +230,20 @@ def _fields(revision: Revision, format: str, ident: str, path: list[Record], tag
     if format == "llm-sessions":
         x |= _models(revision, x, path)
         x |= _told_of_it(revision, x, path, tags)
-    made = {name: revision[name] for name in ("key", "system", "created_at", "updated_at") if name in revision}
+        _migrated_again(x)
+    made: Revision = {
+        name: revision[name] for name in ("key", "system", "created_at", "updated_at") if name in revision
+    }
     return {**made, "source": format, "native_id": ident, "x": x}
+
+
+def _migrated_again(x: Record) -> None:
+    """Put the times of a session that the program itself had migrated back where it keeps them."""
+    migrated = x.pop("migrated_at", None)
+    if migrated is None:
+        return
+    x["metadata"].setdefault("original_created_at", x["created_at"]["raw"])
+    x["created_at"] = migrated if isinstance(migrated, dict) else {"raw": str(migrated)}
 
 
 def _models(revision: Revision, x: Record, path: list[Record]) -> Record:
@@ -311,6 +333,8 @@ def _shaped(document: Record, template: Record | None, format: str) -> Record:
 
 def _like(value: Any, template: Any) -> Any:
     """A value with its names in the template's order, but for messages, which have theirs already."""
+    if isinstance(value, list) and isinstance(template, list):
+        return [_like(*pair) for pair in zip_longest(value, template[: len(value)])]
     if not isinstance(value, dict) or not isinstance(template, Mapping):
         return value
     first = {name: _like(value[name], template[name]) for name in template if name in value and name != "messages"}
