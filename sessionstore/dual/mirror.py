@@ -35,7 +35,10 @@ class LegacyMirror:
 
     def __init__(self, legacy: Legacy, *, leads: bool = False) -> None:
         self.legacy, self.leads = legacy, leads
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        """Held for a moment only, so that whoever holds a session may take it."""
+        self._taking = threading.Lock()
+        """Held while news are taken in, by who holds no session yet."""
         self._written: OrderedDict[str, _Written] = OrderedDict()
         self._seen: dict[str, Stat] = {}
         self._busy = threading.local()
@@ -51,7 +54,7 @@ class LegacyMirror:
             return
         self._busy.taking = True
         try:
-            with self._lock:
+            with self._taking:
                 self._take_news(manager)
         finally:
             self._busy.taking = False
@@ -73,7 +76,8 @@ class LegacyMirror:
                 moving.take_in(manager, self.legacy, head["key"], file, lead=True)
         if unknown:
             moving.adopt(manager.store, self.legacy, unknown)
-        self._seen = found
+        with self._lock:
+            self._seen = found
 
     def wrote(self, manager: SessionManager, key: str) -> None:
         """Write the session's file. Raises `Drifted` when the file says what the store does not know."""
