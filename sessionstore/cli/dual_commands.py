@@ -31,14 +31,22 @@ def managed(app: App, *, create: bool = False) -> Iterator[SessionManager]:
     from sessionstore.manager import SessionManager
 
     flags = Flags.read(os.environ)
-    beside = mirrors(flags, flags.where(Path.cwd()))
+    written = mirrors(flags, flags.where(Path.cwd()))
     store = app.store(create=create)
-    with SessionManager(store, index=not flags.index_off, cache_size=flags.cache_size, mirrors=beside) as manager:
+    with SessionManager(store, index=not flags.index_off, cache_size=flags.cache_size, mirrors=written) as manager:
         try:
             yield manager
         finally:
             for (mirror, key), reason in manager.mirrors.failed.items():
                 note(f"{safe(key)} is in the store, but not in {safe(mirror)}: {safe(reason)}")
+
+
+def beside(given: Sequence[str], found: Sequence[Legacy]) -> Sequence[Legacy]:
+    """Places of which each session has its file in one: those that nobody named, but programs write to."""
+    from sessionstore.flags import Flags
+
+    flags = Flags.read(os.environ)
+    return () if given or flags.places or flags.files_written else found
 
 
 def legacies(store: Store, given: Sequence[str] = ()) -> list[Legacy]:
@@ -104,7 +112,9 @@ def status_command(app: App, given: tuple[str, ...], everything: bool, as_json: 
     from sessionstore.dual import way
 
     store = app.store()
-    found = {legacy: way.status(store, legacy, everything=everything) for legacy in _some(store, given)}
+    places = _some(store, given)
+    others = beside(given, places)
+    found = {legacy: way.status(store, legacy, everything=everything, beside=others) for legacy in places}
     if as_json:
         print_json(
             [

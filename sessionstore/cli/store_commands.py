@@ -298,7 +298,7 @@ def doctor_command(app: App, as_json: bool) -> int:
 
 def _of_legacy_files(app: App) -> list[Finding]:
     """Where the store and the legacy files beside it differ, when there are any."""
-    from sessionstore.cli.dual_commands import legacies
+    from sessionstore.cli.dual_commands import beside, legacies
     from sessionstore.dual.findings import findings
     from sessionstore.store import Store
 
@@ -306,4 +306,5 @@ def _of_legacy_files(app: App) -> list[Finding]:
         store = Store(app.place())
     except errors.SessionstoreError:
         return []  # doctor has said it
-    return [one for legacy in legacies(store) for one in findings(store, legacy)]
+    places = legacies(store)
+    return [one for legacy in places for one in findings(store, legacy, beside((), places))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sessionstore import errors
 from sessionstore.doctor import Finding, Level
@@ -26,8 +26,8 @@ ADVICE: dict[Kind, tuple[Level, str]] = {
 }
 
 
-def findings(store: Store, legacy: Legacy) -> Iterator[Finding]:
-    """What differs between a store and its legacy files."""
+def findings(store: Store, legacy: Legacy, beside: Iterable[Legacy] = ()) -> Iterator[Finding]:
+    """What differs between a store and its legacy files; `beside` as in `way.status`."""
     where = f"legacy files in {legacy.folder}"
     try:
         note = pairing.check(store, legacy.folder)
@@ -35,7 +35,7 @@ def findings(store: Store, legacy: Legacy) -> Iterator[Finding]:
             what = f"{where} are not written any more since {note['ended']} (`dual forward`)"
             yield {"level": "ok", "what": what, "advice": ""}
             return
-        found = way.status(store, legacy)
+        found = way.status(store, legacy, beside=beside)
     except errors.SessionstoreError as error:
         yield {"level": "error", "what": str(error), "advice": "see `sessionstore dual status`"}
         return

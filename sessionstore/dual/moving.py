@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +50,19 @@ def owner(store: Store, legacy: Legacy, ident: str) -> Revision | None:
     return heads[0] if heads else None
 
 
-def sessions(store: Store, *, everything: bool = False) -> Iterator[Revision]:
-    """The heads of the sessions that belong into legacy files: of this store's own and of both formats, or all."""
+def sessions(store: Store, sources: Sequence[str] | None = SOURCES) -> Iterator[Revision]:
+    """The heads of the sessions of some sources; None means all."""
     keys: dict[str, None] = {}
     for name in sorted(store.revision_names()):
         stem = layout.split_name(name)[0][3:]
-        if everything or stem.startswith(tuple(f"{source}-" for source in SOURCES)):
+        if sources is None or stem.startswith(tuple(f"{source}-" for source in sources)):
             try:
                 keys[store.load_revision(name)["key"]] = None
             except (errors.NotFound, errors.DamageError, errors.FormatTooNew):
                 continue
     for key in keys:
         source = key.partition(":")[0]
-        if source in SOURCES or (everything and source != "template"):
+        if source in sources if sources is not None else source != "template":
             yield from store.heads(key)[:1]
 
 

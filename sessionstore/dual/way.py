@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,9 +66,18 @@ class Moved:
         return {name: getattr(self, name) for name in names}
 
 
-def status(store: Store, legacy: Legacy, *, everything: bool = False) -> list[Difference]:
-    """How every file and every session that belongs into one stand to each other; those in order too."""
-    return [difference for difference, _, _ in _looked_at(store, legacy, everything)]
+def status(
+    store: Store, legacy: Legacy, *, everything: bool = False, beside: Iterable[Legacy] = ()
+) -> list[Difference]:
+    """How every file and every session that belongs into one stand to each other; those in order too. Sessions that
+    have their file `beside`, in another place, need none here."""
+    others = [one for one in beside if one is not legacy]
+    found = []
+    for difference, revision, _ in _looked_at(store, legacy, everything):
+        placed = revision and any(os.path.exists(one.path_of(one.id_of(revision))) for one in others)
+        if difference.kind != "unwritten" or not placed:
+            found.append(difference)
+    return found
 
 
 def summary(found: list[Difference]) -> dict[str, int]:
@@ -82,7 +91,7 @@ def _looked_at(
 ) -> Iterator[tuple[Difference, Revision | None, File | None]]:
     paths = dict.fromkeys(legacy.stats())
     owners: dict[str, str] = {}
-    for revision in moving.sessions(store, everything=everything):
+    for revision in moving.sessions(store, None if everything else ("native", legacy.format)):
         path = legacy.path_of(legacy.id_of(revision))
         first = moving.owner(store, legacy, legacy.id_of(revision))
         if first is not None and first["key"] != revision["key"]:

@@ -164,3 +164,17 @@ def test_legacy_files_in_a_store_are_refused(tmp_path: Path) -> None:
     store = Store.init(tmp_path / "store")
     with SessionManager(store) as manager, pytest.raises(errors.UsageError, match="lies in a store"):
         way.back(manager, Legacy(Place("kimi", str(tmp_path / "store"))))
+
+
+def test_a_session_that_has_its_file_in_another_place_needs_none(tmp_path: Path) -> None:
+    """As with the faces, where some sessions go to one format and some to the other."""
+    made = Pair(tmp_path, "kimi", Flags(dual_write=True))
+    made.manager.create("one").add_user("hello")
+    other = Pair(tmp_path, "llm-sessions", Flags(dual_write=True))
+    other.manager.create("two").add_user("hello")
+    places = [made.legacy, other.legacy]
+    for legacy in places:
+        assert [one.kind for one in way.status(made.manager.store, legacy, beside=places)] == ["same"]
+        assert sorted(one.kind for one in way.status(made.manager.store, legacy)) == ["same", "unwritten"]
+    made.manager.close()
+    other.manager.close()
