@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sessionstore.dual import Legacy
     from sessionstore.dual.way import Difference, Moved
     from sessionstore.manager import SessionManager
+    from sessionstore.manager.mirrors import Mirror
     from sessionstore.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,12 +27,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 def managed(app: App, *, create: bool = False) -> Iterator[SessionManager]:
     """The sessions of the store, with the legacy files beside it that the environment asks for. What could not be
     written to them is told at the end."""
-    from sessionstore.dual import mirrors
     from sessionstore.flags import Flags
     from sessionstore.manager import SessionManager
 
     flags = Flags.read(os.environ)
-    written = mirrors(flags, flags.where(Path.cwd()))
+    written: list[Mirror] = []
+    if flags.files_written:
+        from sessionstore.dual import mirrors
+
+        written += mirrors(flags, flags.where(Path.cwd()))
     store = app.store(create=create)
     with SessionManager(store, index=not flags.index_off, cache_size=flags.cache_size, mirrors=written) as manager:
         try:
