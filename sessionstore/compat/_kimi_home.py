@@ -1,0 +1,198 @@
+"""Where the sessions of `sessionstore.compat.kimi` are: which store, which of its sessions belong to a directory, and
+which session an id means.
+
+The older program kept its sessions in `.kimi_sessions` of the directory it ran in, so ids are unique inside such a
+directory only. A session that is born here has the key ``native:<8 hex of that directory>:<id>``; one that was left as
+a file, ``kimi:<8 hex>:<id>``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sessionstore import canonical, errors, wrappers
+from sessionstore.adapters.environment import settings_from
+from sessionstore.chat import Chat
+from sessionstore.compat import _home
+from sessionstore.compat import _kimi_shape as shape
+from sessionstore.importers.kimi import Kimi
+from sessionstore.manager import Session, SessionManager, making
+from sessionstore.manager.core import fields_of
+from sessionstore.manager.tokens import estimate
+
+SOURCE = Kimi.source
+CONTEXT = 100_000
+"""So many tokens of a conversation are told to Kimi at most, as estimated."""
+_ALL = 1_000_000
+
+
+class Place:
+    """The sessions of one directory, in one store."""
+
+    def __init__(self, directory: Path, chosen: bool) -> None:
+        self.directory = Path(os.path.realpath(directory))
+        self.manager = SessionManager(_home.home(self.directory if chosen else None))
+        self.chat = Chat(self.manager, _settings, view=_view)
+        """For Kimi, who is told the end of a long conversation."""
+        self.unified = Chat(self.manager, _settings)
+        self.lock = threading.Lock()
+        self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        root = canonical.digest(str(self.directory).encode("utf-8", "surrogatepass"))[:8]
+        self._prefixes = (f"native:{root}:", f"{SOURCE}:{root}:")
+
+    def refresh(self) -> None:
+        """Take over the files that the older program has left or changed since this was last asked."""
+        seen = _files(self.directory)
+        with self.lock:
+            if seen and seen != self._seen:
+                _home.take_over(self.manager.store, [self.directory], SOURCE)
+            self._seen = seen
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def own(self) -> Iterator[Session]:
+        """The sessions of this directory that were not cleared."""
+        born = self.manager.list(limit=_ALL, session=self._prefixes[0])
+        left = self.manager.list(limit=_ALL, source=SOURCE)
+        for key in dict.fromkeys(row["key"] for row in (*born, *left) if self._is_own(row)):
+            with contextlib.suppress(errors.NotFound):
+                session = self.manager.get(key)
+                if not wrappers.is_cleared(session):
+                    yield session
+
+    def _is_own(self, row: Mapping[str, Any]) -> bool:
+        return any(name.startswith(self._prefixes) for name in (row["key"], *row["aliases"]))
+
+    def latest(self) -> Session | None:
+        """The session of this directory in which something was said last."""
+        return max(self.own(), key=accessed, default=None)
+
+    def find(self, session_id: str, *, cleared: bool = False) -> Session | None:
+        """The session of that id: this directory's, else, when the id means the same everywhere, another one's. A
+        keyword means the one made in this very minute. None for what was cleared, unless asked for."""
+        for name in dict.fromkeys((session_id, shape.stamped(session_id))):
+            found = self._find(name)
+            if found is not None and (cleared or not wrappers.is_cleared(found)):
+                return found
+        return None
+
+    def _find(self, session_id: str) -> Session | None:
+        here = [self._exact(f"{prefix}{session_id}") for prefix in self._prefixes]
+        there = [session for session in here if session is not None]
+        if there:
+            return max(there, key=accessed)
+        if not shape.names_one(session_id):
+            return None
+        named = [one for one in self.own() if session_id in (one.revision.get("aliases") or ())]
+        return named[0] if named else self._exact(session_id)
+
+    def _exact(self, name: str) -> Session | None:
+        try:
+            session = self.manager.get(name)
+        except errors.NotFound:
+            return None
+        known = {session.key, session.id, *(session.revision.get("aliases") or ())}
+        return session if name in known else None
+
+    # -- making and writing ----------------------------------------------------------------------------------------
+
+    def make(
+        self, session_id: str, messages: list[dict[str, Any]], metadata: Mapping[str, Any], model: str | None = None
+    ) -> Session:
+        """A new session of this directory; the one that another process has made meanwhile, if one has."""
+        key = f"{self._prefixes[0]}{session_id}"
+        given = {"cwd": str(self.directory.parent), "metadata": dict(metadata), "model": model}
+        fields = {**fields_of(given), "native_id": session_id}
+        try:
+            return self.manager.make(key, making.complete(messages), fields)
+        except errors.UsageError:
+            found = self._exact(key)
+            if found is None:
+                raise
+            if messages:
+                found.append(messages)
+            return found
+
+    def save(self, session_id: str, messages: list[Any], metadata: Mapping[str, Any]) -> None:
+        """Let a session say these messages; what it said else stays in the store, beside its path."""
+        session = self.find(session_id, cleared=True) if shape.names_one(session_id) else self._find(session_id)
+        if session is None:
+            self.make(session_id, [shape.unified(one) for one in messages], metadata)
+            return
+        held = shape.path(session)
+        step = shape.continuation(held, messages)
+        at_end = step.after == len(held) - 1 if step.after is not None else not held
+        fresh = step.fresh
+        if not at_end and step.after is None:
+            fresh = fresh or [{"role": "system", "parts": [], "x": {"emptied": True}}]
+        if fresh:
+            if not at_end:
+                parent = None if step.after is None else held[step.after]["id"]
+                fresh = [{**fresh[0], "parent": parent}, *fresh[1:]]
+            session.append(fresh)
+        elif not at_end and step.after is not None:
+            self.manager.set_fields(session, active_leaf=held[step.after]["id"])
+        if metadata and dict(metadata) != session.metadata:
+            session.set_metadata(**{str(name): value for name, value in metadata.items()})
+
+    def close(self) -> None:
+        """Bring the index up to date."""
+        self.chat.close()
+        self.unified.close()
+        self.manager.close()
+
+
+def accessed(session: Session) -> str:
+    """When something was said last in a session, as text that sorts."""
+    return shape.times(dict(session.revision), session.metadata)[1]
+
+
+def _view(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return shape.windowed(messages, CONTEXT, estimate)
+
+
+def _settings(kind: Any) -> Any:
+    return settings_from(os.environ, kind)
+
+
+def _files(directory: Path) -> frozenset[tuple[str, int, int]]:
+    """The sessions that lie in a directory as files: name, time of change, size."""
+    try:
+        with os.scandir(directory) as entries:
+            listed = [(one.name, one.stat()) for one in entries if one.name.endswith(".json") and one.is_file()]
+    except OSError:
+        return frozenset()
+    return frozenset((name, status.st_mtime_ns, status.st_size) for name, status in listed)
+
+
+_places: dict[tuple[str, str], Place] = {}
+_lock = threading.Lock()
+
+
+def place(directory: Path, usual: Path) -> Place:
+    """The sessions of a directory, the files in it taken over. The `usual` directory's are in the store that the
+    command line finds too; those of any other one in a store of its own inside it."""
+    chosen = directory != usual
+    with _lock:
+        name = (os.path.realpath(directory), os.path.realpath(_home.home(directory if chosen else None)))
+        if name not in _places:
+            if not _places:
+                atexit.register(close)
+            _places[name] = Place(directory, chosen)
+        found = _places[name]
+    found.refresh()
+    return found
+
+
+def close() -> None:
+    """Close everything; what is asked for later is opened again."""
+    with _lock:
+        for found in _places.values():
+            found.close()
+        _places.clear()
