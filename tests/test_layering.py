@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sessionstore"
 
 LAYERS = (
-    {"errors", "models", "canonical", "fsio", "locks"},
+    {"errors", "models", "canonical", "fsio", "locks", "flags"},
     {"layout", "objects", "pages", "chunks", "references"},
     {"compose", "lineage", "journal"},
     {"store"},
@@ -23,6 +23,7 @@ LAYERS = (
     {"archive"},
     {"watch"},
     {"manager"},
+    {"dual"},
     {"adapters"},
     {"chat"},
     {"wrappers"},

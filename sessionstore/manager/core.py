@@ -24,6 +24,7 @@ from sessionstore.manager.indexing import Keeper
 from sessionstore.manager.kept import Kept
 from sessionstore.manager.lines import Messages, Pages
 from sessionstore.manager.live import Live
+from sessionstore.manager.mirrors import Mirror, Mirrors
 from sessionstore.manager.session import Session
 from sessionstore.store import Revision, Store
 
@@ -43,7 +44,7 @@ class SessionManager:
     `path` is a store's directory, made when it is missing, or an open `Store`. With `index` false nothing is written to
     the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory. `timeout` is how
     many seconds a write waits for others. With a `clean_up` policy it is carried out in the background, once an hour
-    while sessions are written.
+    while sessions are written. `mirrors` are told of every write (see `sessionstore.dual`).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SessionManager:
         cache_size: int = 64,
         timeout: float = 60,
         clean_up: lifecycle.CleanUp | None = None,
+        mirrors: Iterable[Mirror] = (),
     ) -> None:
         self.store = path if isinstance(path, Store) else _opened(path)
         self.pages = Pages(self.store)
@@ -63,6 +65,7 @@ class SessionManager:
         self._lock = threading.Lock()
         self._stripes: dict[str, threading.RLock] = {}
         self._cleaner = Cleaner(self, clean_up) if clean_up else None
+        self.mirrors = Mirrors(mirrors)
         self.summaries: Kept[str, str] = Kept(SUMMARIES)
         """Summaries made in this process, by what they are of."""
 
@@ -108,7 +111,8 @@ class SessionManager:
             yield
 
     def changed(self, key: str) -> None:
-        """A session was written: the index has to learn of it."""
+        """A session was written: the mirrors and the index have to learn of it."""
+        self.mirrors.wrote(self, key)
         if self._index:
             self.keeper.touch(key)
         if self._cleaner:
@@ -174,6 +178,7 @@ class SessionManager:
     def get(self, name: str) -> Session:
         """The session of that key, id, old id, beginning of one (6 characters or more), or ``@last``. Raises
         `NotFound`, `Ambiguous`."""
+        self.mirrors.reading(self, None)
         return Session(self, find(self, name))
 
     def append(self, session: Named, messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[str]:
@@ -181,6 +186,7 @@ class SessionManager:
         active again. Raises `UsageError` for messages of another shape, and for an archived or expired session."""
         given = making.complete([messages] if isinstance(messages, Mapping) else messages, timed=False)
         key = self.key_of(session)
+        self.mirrors.reading(self, key)
         with self.held(key):
             live = self.live(key)
             state = lifecycle.state_of(live.head(), live.notes())
@@ -234,6 +240,7 @@ class SessionManager:
         """The best hits of a query of the search language; `fields` are filters by name. Raises `SearchSyntax`."""
         from sessionstore.index.search import search
 
+        self.mirrors.reading(self, None)
         with self.keeper.reader() as connection:
             return search(connection, query, limit, offset, fields=fields)
 
@@ -254,6 +261,7 @@ class SessionManager:
         tool, before, after, on."""
         from sessionstore.manager.listing import listed
 
+        self.mirrors.reading(self, None)
         with self.keeper.reader() as connection:
             return listed(connection, state, archived, starred, limit, offset, sort, filters)
 
