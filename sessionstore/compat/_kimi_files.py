@@ -45,6 +45,13 @@ def construct_prompt(
     return _PLACE.sub(put, template)
 
 
+def along(patterns: Iterable[str], *, allowed: Iterable[str | os.PathLike[str]] = ()) -> str:
+    """The files that fit some patterns, one after the other; empty when there are none. The same limits hold."""
+    reader = _Reader(Path.cwd(), allowed)
+    told = [reader.named(name) for pattern in patterns for name in islice(reader.fitting(pattern), MOST_FILES)]
+    return "\n".join(told) + "\n" if told else ""
+
+
 class _Refused(Exception):
     """Why a file is not read."""
 
@@ -74,7 +81,7 @@ class _Reader:
 
     def several(self, pattern: str) -> str:
         """All files that fit a pattern."""
-        found = sorted(islice(self._fitting(pattern), MOST_FILES + 1))
+        found = sorted(islice(self.fitting(pattern), MOST_FILES + 1))
         if not found:
             return f"\n=== No files matched pattern: {pattern} ===\n"
         told = []
@@ -87,7 +94,15 @@ class _Reader:
             told.append(f"\n=== More than {MOST_FILES} files match {pattern}; the others are left out ===")
         return "\n".join(told) + "\n"
 
-    def _fitting(self, pattern: str) -> Iterator[str]:
+    def named(self, name: str) -> str:
+        """A file under its name."""
+        try:
+            return f"=== {name} ===\n{self._read(self._base / name)}\n"
+        except _Refused as refused:
+            return f"=== {name} ===\nError reading: {refused}\n"
+
+    def fitting(self, pattern: str) -> Iterator[str]:
+        """The files that fit a pattern."""
         for name in glob.iglob(pattern, root_dir=self._base, recursive=True):
             if not (self._base / name).is_dir():
                 yield name

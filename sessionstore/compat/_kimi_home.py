@@ -2,8 +2,8 @@
 which session an id means.
 
 The older program kept its sessions in `.kimi_sessions` of the directory it ran in, so ids are unique inside such a
-directory only. A session that is born here has the key ``native:<8 hex of that directory>:<id>``; one that was left as
-a file, ``kimi:<8 hex>:<id>``.
+directory only. A session has the key ``kimi:<8 hex of that directory>:<id>``, whether it was left as a file or is born
+here: so a file that the older program writes later is the same session.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from sessionstore.adapters.environment import settings_from
 from sessionstore.chat import Chat
 from sessionstore.compat import _home
 from sessionstore.compat import _kimi_shape as shape
+from sessionstore.dual import mirrors
+from sessionstore.flags import FORMATS, Flags
+from sessionstore.flags import Place as LegacyPlace
 from sessionstore.importers.kimi import Kimi
 from sessionstore.manager import Session, SessionManager, making
 from sessionstore.manager.core import fields_of
@@ -37,14 +40,23 @@ class Place:
 
     def __init__(self, directory: Path, chosen: bool) -> None:
         self.directory = Path(os.path.realpath(directory))
-        self.manager = SessionManager(_home.home(self.directory if chosen else None))
+        flags = Flags.read(os.environ)
+        kimi = LegacyPlace(SOURCE, str(self.directory))
+        unified = LegacyPlace("llm-sessions", str(self.directory.parent / FORMATS["llm-sessions"]))
+        self.manager = SessionManager(_home.home(self.directory if chosen else None), mirrors=mirrors(flags, [kimi]))
+        """The sessions that have an id; with dual write each is a file, too."""
+        store = self.manager.store
+        self.managers = (self.manager, SessionManager(store, mirrors=mirrors(flags, [unified])), SessionManager(store))
         self.chat = Chat(self.manager, _settings, view=_view)
         """For Kimi, who is told the end of a long conversation."""
-        self.unified = Chat(self.manager, _settings)
+        self.unified = Chat(self.managers[1], _settings)
+        """For all models, in the sessions that the older program has in `.llm_sessions`."""
+        self.apart = Chat(self.managers[2], _settings, view=_view)
+        """For what is said without a session's id: the older program kept nothing of it."""
         self.lock = threading.Lock()
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         root = canonical.digest(str(self.directory).encode("utf-8", "surrogatepass"))[:8]
-        self._prefixes = (f"native:{root}:", f"{SOURCE}:{root}:")
+        self._prefix = f"{SOURCE}:{root}:"
 
     def refresh(self) -> None:
         """Take over the files that the older program has left or changed since this was last asked."""
@@ -58,37 +70,33 @@ class Place:
 
     def own(self) -> Iterator[Session]:
         """The sessions of this directory that were not cleared."""
-        born = self.manager.list(limit=_ALL, session=self._prefixes[0])
-        left = self.manager.list(limit=_ALL, source=SOURCE)
-        for key in dict.fromkeys(row["key"] for row in (*born, *left) if self._is_own(row)):
+        listed = self.manager.list(limit=_ALL, source=SOURCE)
+        for key in dict.fromkeys(row["key"] for row in listed if self._is_own(row)):
             with contextlib.suppress(errors.NotFound):
                 session = self.manager.get(key)
                 if not wrappers.is_cleared(session):
                     yield session
 
     def _is_own(self, row: Mapping[str, Any]) -> bool:
-        return any(name.startswith(self._prefixes) for name in (row["key"], *row["aliases"]))
+        return any(name.startswith(self._prefix) for name in (row["key"], *row["aliases"]))
 
     def latest(self) -> Session | None:
         """The session of this directory in which something was said last."""
         return max(self.own(), key=accessed, default=None)
 
-    def find(self, session_id: str, *, cleared: bool = False) -> Session | None:
+    def find(self, session_id: str) -> Session | None:
         """The session of that id: this directory's, else, when the id means the same everywhere, another one's. A
-        keyword means the one made in this very minute. None for what was cleared, unless asked for."""
+        keyword means the one made in this very minute. None for what was cleared. Raises `Ambiguous`."""
         for name in dict.fromkeys((session_id, shape.stamped(session_id))):
             found = self._find(name)
-            if found is not None and (cleared or not wrappers.is_cleared(found)):
+            if found is not None and not wrappers.is_cleared(found):
                 return found
         return None
 
     def _find(self, session_id: str) -> Session | None:
-        here = [self._exact(f"{prefix}{session_id}") for prefix in self._prefixes]
-        there = [session for session in here if session is not None]
-        if there:
-            return max(there, key=accessed)
-        if not shape.names_one(session_id):
-            return None
+        here = self._exact(f"{self._prefix}{session_id}")
+        if here is not None or not shape.names_one(session_id):
+            return here
         named = [one for one in self.own() if session_id in (one.revision.get("aliases") or ())]
         return named[0] if named else self._exact(session_id)
 
@@ -106,7 +114,7 @@ class Place:
         self, session_id: str, messages: list[dict[str, Any]], metadata: Mapping[str, Any], model: str | None = None
     ) -> Session:
         """A new session of this directory; the one that another process has made meanwhile, if one has."""
-        key = f"{self._prefixes[0]}{session_id}"
+        key = f"{self._prefix}{session_id}"
         given = {"cwd": str(self.directory.parent), "metadata": dict(metadata), "model": model}
         fields = {**fields_of(given), "native_id": session_id}
         try:
@@ -115,13 +123,14 @@ class Place:
             found = self._exact(key)
             if found is None:
                 raise
-            if messages:
+            if wrappers.is_cleared(found):
+                found.set_metadata(**metadata)
                 found.append(messages)
             return found
 
     def save(self, session_id: str, messages: list[Any], metadata: Mapping[str, Any]) -> None:
         """Let a session say these messages; what it said else stays in the store, beside its path."""
-        session = self.find(session_id, cleared=True) if shape.names_one(session_id) else self._find(session_id)
+        session = self._find(session_id)
         if session is None:
             self.make(session_id, [shape.unified(one) for one in messages], metadata)
             return
@@ -143,9 +152,10 @@ class Place:
 
     def close(self) -> None:
         """Bring the index up to date."""
-        self.chat.close()
-        self.unified.close()
-        self.manager.close()
+        for chat in (self.chat, self.unified, self.apart):
+            chat.close()
+        for manager in self.managers:
+            manager.close()
 
 
 def accessed(session: Session) -> str:

@@ -45,6 +45,11 @@ def names_one(session_id: str) -> bool:
     return bool(_STAMPED.search(session_id)) or session_id.startswith("migrated_") or ":" in session_id
 
 
+def now() -> str:
+    """The present as the older program writes it."""
+    return datetime.now().isoformat()
+
+
 def local(stated: str) -> str:
     """A time as the older program writes it: local, without a zone."""
     moment = datetime.fromisoformat(stated)
@@ -99,7 +104,7 @@ def document(session: Session) -> Record:
     x = {name: value for name, value in (revision.get("x") or {}).items() if name != "manager"}
     listed = [record for message in path(session) for record in records(message)]
     metadata = session.metadata or dict(x.get("metadata") or {})
-    created, accessed = times(dict(revision), metadata)
+    created, accessed = times(dict(revision), session.metadata)
     own = {
         "session_id": session.id,
         "messages": listed,
@@ -114,10 +119,9 @@ def document(session: Session) -> Record:
 
 
 def times(revision: Message, metadata: Record) -> tuple[str, str]:
-    """When a session was made and last said something in."""
-    raw = raw_time(revision, "created_at")
+    """When a session was made and when something was said in it last; its own `metadata` counts first."""
     stated = revision.get("created_at")
-    made = raw or metadata.get("created") or (local(stated) if stated else None)
+    made = metadata.get("created") or raw_time(revision, "created_at") or (local(stated) if stated else None)
     last = revision.get("updated_at")
     accessed = local(last) if last else raw_time(revision, "updated_at")
     return str(made or "Unknown"), str(accessed or made or "Unknown")
@@ -205,4 +209,3 @@ def estimate(record: Any) -> int:
     told = content if isinstance(content, str) else canonical.dumps(canonical.clean(content)).decode()
     calls = record.get("tool_calls") if isinstance(record, dict) else None
     return (len(told) + (len(canonical.dumps(canonical.clean(calls))) if calls else 0)) // 4
-

@@ -23,9 +23,11 @@ MOST_TEXT = 100_000
 """Characters of what a tool says that are passed on."""
 _PATH = "/usr/bin:/bin:/usr/local/bin"
 _REFUSED = frozenset(
-    "rm rmdir del format fdisk dd mkfs shred shutdown reboot poweroff halt init passwd useradd userdel groupadd usermod"
-    " groupmod chmod chown chgrp umask kill pkill killall nice renice systemctl service iptables ufw apt apt-get yum dnf"
-    " pacman brew npm pip eval exec source sudo su doas nohup".split()
+    """
+    rm rmdir del format fdisk dd mkfs shred shutdown reboot poweroff halt init passwd useradd userdel groupadd usermod
+    groupmod chmod chown chgrp umask kill pkill killall nice renice systemctl service iptables ufw apt apt-get yum dnf
+    pacman brew npm pip eval exec source sudo su doas nohup
+    """.split()  # noqa: SIM905 - read more easily
 )
 _SHELL = re.compile(r"[><|&;`\n]|\$[({]")
 _SECRETS = re.compile(r"\.\.|~/\.(ssh|aws)|/etc/(passwd|shadow)|\.env|id_(rsa|dsa|ecdsa|ed25519)")
@@ -129,7 +131,7 @@ def is_command_safe(command: str) -> tuple[bool, str]:
 def execute_cli_tool(tool_name: str, command: str, arguments: dict[str, Any]) -> str:
     """Run a command, followed by the values of the arguments; what it says, or one line that says what went wrong."""
     words = [value if isinstance(value, str) else _word(value) for value in arguments.values()]
-    if any(word.startswith("-") and not _NUMBER.fullmatch(word) or set(word) & set("'\"$`\\\0") for word in words):
+    if any((word.startswith("-") and not _NUMBER.fullmatch(word)) or set(word) & set("'\"$`\\\0") for word in words):
         return "Error: Invalid characters in arguments"
     fine, why = is_command_safe(" ".join([command, *words]))
     if not fine:

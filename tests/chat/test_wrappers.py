@@ -58,7 +58,10 @@ def test_the_list_and_clearing(talk: Chat, mocked: Mocked) -> None:
     kimi_chat("First", chat=talk, session_id="api-design", system="Be terse.")
     kimi_chat("First", chat=talk, session_id="other_1")
     listed = kimi_chat(chat=talk, session_id="@list")
-    assert listed.startswith("## Active Kimi Sessions") and "- **api-design**\n  - Topics: api design\n  - Messages: 3\n" in listed
+    assert (
+        listed.startswith("## Active Kimi Sessions")
+        and "- **api-design**\n  - Topics: api design\n  - Messages: 3\n" in listed
+    )
     assert kimi_chat(chat=talk, session_id="@clear:api-design") == "Session 'api-design' cleared successfully."
     assert kimi_chat(chat=talk, session_id="@clear:nobody") == "Session 'nobody' not found."
     assert "api-design" not in kimi_chat(chat=talk, session_id="@list")
