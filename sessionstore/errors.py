@@ -12,7 +12,7 @@ its exit code, so text, code and raise site cannot drift. The command line catch
     ├── StorageError (6)          NoSpace, WriteFailed, ReadFailed, ReadOnly
     ├── FormatTooNew (7)
     ├── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
-    │                             Purged, GivenUp, NoFTS5
+    │                             Purged, GivenUp, NoFTS5, Drifted
     └── ProviderError (1)         ProviderRefused (ContextTooLong), ProviderDenied, RateLimited, ProviderDown,
                                   ProviderUnreachable, AnswerCut, AnswerInvalid
 """
@@ -184,6 +184,10 @@ class VerificationFailed(ForeignError):
 
 class RollbackRefused(ForeignError):
     """batch {batch} cannot be rolled back: {reason}"""
+
+
+class Drifted(ForeignError):
+    """{path} was left as it is: {reason}; see `sessionstore dual status`"""
 
 
 class NoFTS5(ForeignError):

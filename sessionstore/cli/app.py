@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "note": ("store", "Set a session's title, tags, star or archived mark."),
     "views": ("store", "Rebuild the browsable links under views/."),
     "mcp": ("mcp", "Serve the store to models (MCP)."),
+    "dual": ("dual", "Compare legacy files with the store; go forward or back."),
     "doctor": ("store", "Check that this machine and store are in order."),
 }
 

@@ -55,12 +55,12 @@ def chat_command(
     """
     from sessionstore.adapters.environment import settings_from
     from sessionstore.chat import Chat
-    from sessionstore.manager import SessionManager
+    from sessionstore.cli.dual_commands import managed
 
     if go_on and session_id:
         raise errors.UsageError(reason="--continue and --session cannot be used together")
     _tell_waits()
-    with SessionManager(app.store(create=True)) as sessions:
+    with managed(app, create=True) as sessions:
         name = "@last" if go_on else session_id
         with Chat(sessions, lambda kind: settings_from(os.environ, kind, base_url)) as talk:
             said = _Said(talk, name, as_json, given)
