@@ -16,20 +16,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sessionstore import canonical, errors, wrappers
+from sessionstore import canonical, errors, fsio, wrappers
 from sessionstore.adapters.environment import settings_from
 from sessionstore.chat import Chat
 from sessionstore.compat import _home
 from sessionstore.compat import _kimi_shape as shape
-from sessionstore.dual import mirrors
+from sessionstore.dual import Legacy, mirrors, moving
 from sessionstore.flags import FORMATS, Flags
 from sessionstore.flags import Place as LegacyPlace
-from sessionstore.importers.kimi import Kimi
 from sessionstore.manager import Session, SessionManager, making
-from sessionstore.manager.core import fields_of
 from sessionstore.manager.tokens import estimate
+from sessionstore.migrate.finding import written_by
 
-SOURCE = Kimi.source
 CONTEXT = 100_000
 """So many tokens of a conversation are told to Kimi at most, as estimated."""
 _ALL = 1_000_000
@@ -41,7 +39,8 @@ class Place:
     def __init__(self, directory: Path, chosen: bool) -> None:
         self.directory = Path(os.path.realpath(directory))
         flags = Flags.read(os.environ)
-        kimi = LegacyPlace(SOURCE, str(self.directory))
+        kimi = LegacyPlace(shape.SOURCE, str(self.directory))
+        self.legacy = Legacy(kimi, flags)
         unified = LegacyPlace("llm-sessions", str(self.directory.parent / FORMATS["llm-sessions"]))
         self.manager = SessionManager(_home.home(self.directory if chosen else None), mirrors=mirrors(flags, [kimi]))
         """The sessions that have an id; with dual write each is a file, too."""
@@ -56,21 +55,23 @@ class Place:
         self.lock = threading.Lock()
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         root = canonical.digest(str(self.directory).encode("utf-8", "surrogatepass"))[:8]
-        self._prefix = f"{SOURCE}:{root}:"
+        self._prefix = f"{shape.SOURCE}:{root}:"
 
     def refresh(self) -> None:
         """Take over the files that the older program has left or changed since this was last asked."""
         seen = _files(self.directory)
         with self.lock:
             if seen and seen != self._seen:
-                _home.take_over(self.manager.store, [self.directory], SOURCE)
+                _home.take_over(self.manager.store, [self.directory], shape.SOURCE)
+                if written_by(str(self.directory)) == self.manager.store.id:
+                    moving.adopt(self.manager.store, self.legacy, moving.strangers(self.manager.store, self.legacy))
             self._seen = seen
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def own(self) -> Iterator[Session]:
         """The sessions of this directory that were not cleared."""
-        listed = self.manager.list(limit=_ALL, source=SOURCE)
+        listed = self.manager.list(limit=_ALL, source=shape.SOURCE)
         for key in dict.fromkeys(row["key"] for row in listed if self._is_own(row)):
             with contextlib.suppress(errors.NotFound):
                 session = self.manager.get(key)
@@ -110,13 +111,11 @@ class Place:
 
     # -- making and writing ----------------------------------------------------------------------------------------
 
-    def make(
-        self, session_id: str, messages: list[dict[str, Any]], metadata: Mapping[str, Any], model: str | None = None
-    ) -> Session:
+    def make(self, session_id: str, messages: list[dict[str, Any]], metadata: Mapping[str, Any]) -> Session:
         """A new session of this directory; the one that another process has made meanwhile, if one has."""
         key = f"{self._prefix}{session_id}"
-        given = {"cwd": str(self.directory.parent), "metadata": dict(metadata), "model": model}
-        fields = {**fields_of(given), "native_id": session_id}
+        cwd = str(self.directory.parent)
+        fields = {"native_id": session_id, "cwd": cwd, "x": shape.fields(session_id, metadata)}
         try:
             return self.manager.make(key, making.complete(messages), fields)
         except errors.UsageError:
@@ -124,8 +123,9 @@ class Place:
             if found is None:
                 raise
             if wrappers.is_cleared(found):
-                found.set_metadata(**metadata)
-                found.append(messages)
+                self._describe(found, metadata)
+                if messages:
+                    found.append(messages)
             return found
 
     def save(self, session_id: str, messages: list[Any], metadata: Mapping[str, Any]) -> None:
@@ -134,21 +134,30 @@ class Place:
         if session is None:
             self.make(session_id, [shape.unified(one) for one in messages], metadata)
             return
-        held = shape.path(session)
-        step = shape.continuation(held, messages)
-        at_end = step.after == len(held) - 1 if step.after is not None else not held
-        fresh = step.fresh
-        if not at_end and step.after is None:
-            fresh = fresh or [{"role": "system", "parts": [], "x": {"emptied": True}}]
-        if fresh:
-            if not at_end:
-                parent = None if step.after is None else held[step.after]["id"]
-                fresh = [{**fresh[0], "parent": parent}, *fresh[1:]]
-            session.append(fresh)
-        elif not at_end and step.after is not None:
-            self.manager.set_fields(session, active_leaf=held[step.after]["id"])
-        if metadata and dict(metadata) != session.metadata:
-            session.set_metadata(**{str(name): value for name, value in metadata.items()})
+        step = shape.continuation(shape.told(session), messages)
+        if step.at_end:
+            if step.fresh:
+                session.append(step.fresh)
+        elif step.fresh:
+            session.append([{**step.fresh[0], "parent": step.after}, *step.fresh[1:]])
+        else:
+            leaf = step.after or session.append({"role": "system", "kind": "meta", "parent": None, "parts": []})[0]
+            self.manager.set_fields(session, active_leaf=leaf)
+        self._describe(session, metadata)
+
+    def _describe(self, session: Session, metadata: Mapping[str, Any]) -> None:
+        x = session.revision.get("x") or {}
+        if metadata and dict(metadata) != x.get("metadata"):
+            self.manager.set_fields(session, x=shape.fields(session.id, metadata, x))
+
+    def clear(self, session: Session) -> None:
+        """Forget a session. What was said stays in the store; its file, if it is written, too, goes."""
+        wrappers.begin_anew(session, system=False)
+        if not self.legacy.flags.files_written:
+            return
+        found = self.legacy.file(self.legacy.path_of(session.id))
+        if found is not None and found.document is not None and not found.document.get("messages"):
+            fsio.remove(found.path)
 
     def close(self) -> None:
         """Bring the index up to date."""
@@ -160,7 +169,7 @@ class Place:
 
 def accessed(session: Session) -> str:
     """When something was said last in a session, as text that sorts."""
-    return shape.times(dict(session.revision), session.metadata)[1]
+    return shape.accessed(dict(session.revision))
 
 
 def _view(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sessionstore import canonical
+from sessionstore.dual.rendering import OWN, local, rendered
 from sessionstore.exporters import chat
 from sessionstore.exporters.native import raw_time
 from sessionstore.exporters.report import Report
-from sessionstore.exporters.view import LEFT_OUT, chosen
-from sessionstore.importers.kimi import WINDOW
+from sessionstore.importers.common import naive_time
+from sessionstore.importers.kimi import WINDOW, Kimi
 from sessionstore.importers.openai_chat import chat_message
 from sessionstore.manager import Session
 
 Message = dict[str, Any]
 Record = dict[str, Any]
+SOURCE = Kimi.source
 LEAST_OVERLAP = 2
 """A window must share so many messages with the end of a session to be taken for its continuation."""
 _STAMPED = re.compile(r"_\d{8}_\d{4}")
-_OWN = ("session_id", "messages", "metadata", "created", "last_accessed", "message_count", "topics")
 
 
 def topics(session_id: str) -> list[str]:
@@ -50,81 +51,66 @@ def now() -> str:
     return datetime.now().isoformat()
 
 
-def local(stated: str) -> str:
-    """A time as the older program writes it: local, without a zone."""
-    moment = datetime.fromisoformat(stated)
-    return (moment.astimezone().replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
-
-
 def unified(record: Any) -> Message:
     """A message of the older program in the unified form, without an id. What is no message is kept as a record."""
     made = chat_message(record) if isinstance(record, dict) else None
     if made is None:
         kept = record if isinstance(record, dict) else {"value": record}
-        return {"role": "system", "kind": "meta", "parts": [{"type": "record", "record": kept}]}
+        parts = [{"type": "record", "record": kept}]
+        return {"role": "system", "kind": "meta", "parts": parts, "x": {OWN: SOURCE}}
     if made["role"] == "assistant" and made["x"].get("partial") is True:
         del made["x"]["partial"]
         made["kind"] = "prefill"
-    if not made["x"]:
-        del made["x"]
+    made["x"][OWN] = SOURCE
     return made
 
 
-def records(message: Message) -> list[Record]:
-    """A stored message as the older program has it: one record, or one for each result of a tool. Marks of a new
-    beginning have none, nor have unfinished answers."""
-    x = message.get("x") or {}
-    if {"cleared", "emptied"} & x.keys() and not message["parts"]:
-        return []
-    if message.get("kind") == "error":
-        return []
-    if message.get("kind") == "meta" and [part["type"] for part in message["parts"]] == ["record"]:
-        record = message["parts"][0]["record"]
-        return [record["value"] if set(record) == {"value"} else record]
-    own = "provider" not in message and not {"cleared", "emptied"} & x.keys()
-    found = list(chat.records({**message, "kind": message.get("kind")}, own, Report()))
-    for record in found:
-        said = record.get("content")
-        if not own and isinstance(said, list) and all(item.get("type") == "text" for item in said):
-            record["content"] = "\n\n".join(item["text"] for item in said)
-    return found
+class Told(NamedTuple):
+    """A session in the older program's words: its document, its records, all of them, and the id of the message that
+    each record is of."""
+
+    document: Record
+    records: list[Any]
+    ids: list[str]
 
 
-def path(session: Session) -> list[Message]:
-    """The active path of a session, with the pre-filled beginnings and records that are in it."""
-    found = session.messages()
-    if found.straight:
-        return list(found)
-    return list(chosen(dict(session.revision), lambda: found, Report(), kinds=LEFT_OUT))
+def told(session: Session) -> Told:
+    """What a session says on its active path."""
+    found = rendered(session.manager.store, dict(session.revision), SOURCE, session.id)
+    listed = [_plain(record) for record in found.records]
+    document = {**found.document, "session_id": session.id, "messages": listed, "message_count": len(listed)}
+    return Told(document, listed, found.ids)
 
 
-def document(session: Session) -> Record:
-    """A session as the older program's file of it."""
-    revision = session.revision
-    x = {name: value for name, value in (revision.get("x") or {}).items() if name != "manager"}
-    listed = [record for message in path(session) for record in records(message)]
-    metadata = session.metadata or dict(x.get("metadata") or {})
-    created, accessed = times(dict(revision), session.metadata)
-    own = {
-        "session_id": session.id,
-        "messages": listed,
-        "metadata": metadata,
-        "created": created,
-        "last_accessed": accessed,
-        "message_count": len(listed),
-        "topics": metadata.get("topics") or x.get("topics") or topics(session.id),
-    }
-    more = {name: value for name, value in x.items() if name not in (*_OWN, "created_at", "updated_at", "record")}
-    return {**own, **more}
+def records(message: Message) -> list[Any]:
+    """A message of the program as its records."""
+    extras = {name: value for name, value in (message.get("x") or {}).items() if name != OWN}
+    return [_plain(record) for record in chat.records({**message, "x": extras}, True, Report())]
 
 
-def times(revision: Message, metadata: Record) -> tuple[str, str]:
-    """When a session was made and when something was said in it last; its own `metadata` counts first."""
-    stated = revision.get("created_at")
-    made = metadata.get("created") or raw_time(revision, "created_at") or (local(stated) if stated else None)
-    last = revision.get("updated_at")
-    accessed = local(last) if last else raw_time(revision, "updated_at")
-    return str(made or "Unknown"), str(accessed or made or "Unknown")
+def _plain(record: Record) -> Any:
+    """A record with one text where an answer came in several, and what is no record as it was."""
+    if record.keys() == {"value"}:
+        return record["value"]
+    said = record.get("content")
+    if record.get("role") == "assistant" and isinstance(said, list):
+        texts = [item["text"] for item in said if isinstance(item, dict) and item.keys() == {"type", "text"}]
+        if len(texts) == len(said):
+            return {**record, "content": "\n\n".join(texts)}
+    return record
+
+
+def fields(session_id: str, metadata: Mapping[str, Any], x: Mapping[str, Any] | None = None) -> Record:
+    """The field `x` of a session with what the program says about it, where importing its file would put that."""
+    made = {**(x or {}), "metadata": dict(metadata), "topics": metadata.get("topics") or topics(session_id)}
+    began = naive_time(metadata.get("created"))
+    return {**made, "created_at": began} if began else made
+
+
+def accessed(revision: Message) -> str:
+    """When something was said last in a session, as text that sorts."""
+    raw, stated = raw_time(revision, "updated_at") or "", revision.get("updated_at")
+    return max(raw, local(stated) if stated else "")
 
 
 def windowed(messages: list[Message], most: int, size: Callable[[Message], int]) -> list[Message]:
@@ -147,41 +133,44 @@ def windowed(messages: list[Message], most: int, size: Callable[[Message], int])
 
 
 class Step(NamedTuple):
-    """How a session goes on: from after which of its messages (None: it begins anew), with which messages."""
+    """How a session goes on: at its end, or else from after one of its messages (None: it begins anew), and with which
+    new messages."""
 
-    after: int | None
+    at_end: bool
+    after: str | None
     fresh: list[Message]
 
 
-def continuation(held: Sequence[Message], given: Iterable[Any]) -> Step:
+def continuation(held: Told, given: Iterable[Any]) -> Step:
     """How a session has to go on so that it says `given`, records of the older program. A list from whose beginning
     messages were cut off goes on where the session ends."""
     fresh = [unified(record) for record in given]
-    wanted = [_print(message) for message in fresh]
-    stored = [(number, mark) for number, message in enumerate(held) for mark in _prints(message)]
+    wanted = [_print(records(message)) for message in fresh]
+    stored = [_print([record]) for record in held.records]
     same = 0
-    while same < min(len(stored), len(wanted)) and stored[same][1] == wanted[same]:
+    while same < min(len(stored), len(wanted)) and stored[same] == wanted[same]:
         same += 1
-    while 0 < same < len(stored) and stored[same - 1][0] == stored[same][0]:
+    while 0 < same < len(stored) and held.ids[same - 1] == held.ids[same]:
         same -= 1  # not in the middle of a message
     if same == len(stored):
-        return Step(len(held) - 1 if held else None, fresh[same:])
+        return Step(True, None, fresh[same:])
     if same < len(wanted):
-        beyond = _beyond(held, fresh, wanted)
+        beyond = _beyond(held, stored, fresh, wanted)
         if beyond is not None:
-            return Step(len(held) - 1, beyond)
-    return Step(stored[same - 1][0] if same else None, fresh[same:])
+            return Step(True, None, beyond)
+    return Step(False, held.ids[same - 1] if same else None, fresh[same:])
 
 
-def _beyond(held: Sequence[Message], fresh: list[Message], wanted: list[bytes]) -> list[Message] | None:
+def _beyond(held: Told, stored: list[bytes], fresh: list[Message], wanted: list[bytes]) -> list[Message] | None:
     """What a window shows beyond the end of a session; None when it shows no such thing."""
-    system = {mark for message in held if message["role"] == "system" for mark in _prints(message)}
-    talk = [mark for message in held if message["role"] != "system" for mark in _prints(message)]
+    instructions = [isinstance(one, dict) and one.get("role") == "system" for one in held.records]
+    system = {mark for mark, is_system in zip(stored, instructions, strict=True) if is_system}
+    talk = [mark for mark, is_system in zip(stored, instructions, strict=True) if not is_system]
+    told_system = {mark for message, mark in zip(fresh, wanted, strict=True) if message["role"] == "system"}
     shown = [mark for message, mark in zip(fresh, wanted, strict=True) if message["role"] != "system"]
     sizes = range(min(len(talk), len(shown)), LEAST_OVERLAP - 1, -1)
     overlap = next((size for size in sizes if talk[-size:] == shown[:size]), 0)
-    told = {mark for message, mark in zip(fresh, wanted, strict=True) if message["role"] == "system"}
-    if not overlap or (overlap == len(talk) and told != system):
+    if not overlap or (overlap == len(talk) and told_system != system):
         return None
     beyond, seen = [], 0
     for message, mark in zip(fresh, wanted, strict=True):
@@ -195,12 +184,8 @@ def _beyond(held: Sequence[Message], fresh: list[Message], wanted: list[bytes]) 
     return beyond
 
 
-def _prints(message: Message) -> list[bytes]:
-    return [canonical.dumps(canonical.clean(record)) for record in records(message)]
-
-
-def _print(message: Message) -> bytes:
-    return b"\n".join(_prints(message))
+def _print(said: list[Any]) -> bytes:
+    return b"\n".join(canonical.dumps(canonical.clean(record)) for record in said)
 
 
 def estimate(record: Any) -> int:

@@ -76,12 +76,12 @@ def load_session(session_id: str) -> Record | None:
     """A session: {"session_id", "messages", "metadata", "created", "last_accessed", "message_count", "topics"}, None
     when there is none of that id. ``@last`` is the one in which something was said last. Raises `Ambiguous`."""
     session = _found(session_id)
-    return shape.document(session) if session else None
+    return shape.told(session).document if session else None
 
 
 def list_sessions() -> list[Record]:
     """The directory's sessions, latest first: {"session_id", "created", "last_accessed", "message_count"}."""
-    found = [shape.document(session) for session in _place().own()]
+    found = [shape.told(session).document for session in _place().own()]
     names = ("session_id", "created", "last_accessed", "message_count")
     listed = [{name: one[name] for name in names} for one in found]
     return sorted(listed, key=lambda one: str(one["last_accessed"]), reverse=True)
@@ -92,12 +92,12 @@ def clear_session(session_id: str) -> bool:
     store: `sessionstore show` finds it, `sessionstore purge` erases it."""
     if session_id == "@all":
         for session in list(_place().own()):
-            wrappers.begin_anew(session, system=False)
+            _place().clear(session)
         return True
     found = _place().find(session_id)
     if found is None:
         return False
-    wrappers.begin_anew(found, system=False)
+    _place().clear(found)
     return True
 
 
@@ -232,7 +232,7 @@ def _answered(answer: Answer, before: int, return_conversation: bool) -> list[An
         text += "\n\n**Tool Executions:**\n" + "\n".join(used)
     told = [blocks.block(text + costs.track(fresh, str(session.model or wrappers.KIMI)))]
     if return_conversation:
-        state = json.dumps(shape.document(session)["messages"], indent=2)
+        state = json.dumps(shape.told(session).records, indent=2)
         told.append(blocks.block(f"\n\n---\n🗨️ Conversation State:\n```json\n{state}\n```"))
     return told
 

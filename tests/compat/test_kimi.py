@@ -22,6 +22,7 @@ from sessionstore.manager import SessionManager
 from tests.adapters.conftest import mocked as mocked
 from tests.adapters.conftest import mocked_server as mocked_server
 from tests.adapters.mocked import SECRET, Mocked
+from tests.dual.programs import KimiProgram
 
 PROGRAM = Path(__file__).parent / "programs" / "kimi_program.py"
 OLD = "refactor-model-agnostic-sessions_20250712_2126"
@@ -522,11 +523,14 @@ def test_without_a_session_nothing_is_listed(talking: Mocked) -> None:
 
 
 def test_a_given_beginning(talking: Mocked) -> None:
-    talking.break_(reply(" blue."), reply(" green."))
+    talking.break_(reply(" blue."), reply("Light."), reply(" green."))
     [told] = chat(prompt="The sky?", partial_response="The sky is", session_id="s_1")
     assert spoken(told) == "The sky is blue."
     assert asked(talking)["messages"][-1] == {"role": "assistant", "content": "The sky is", "partial": True}
-    assert kimi.load_session("s_1")["messages"] == [user("The sky?"), said("The sky is blue.")]  # type: ignore[index]
+    beginning = {"role": "assistant", "content": "The sky is", "partial": True}
+    assert kimi.load_session("s_1")["messages"] == [user("The sky?"), beginning, said("The sky is blue.")]  # type: ignore[index]
+    chat(prompt="Why?", session_id="s_1")
+    assert contents(talking) == ["The sky?", "The sky is blue.", "Why?"]
     [told] = chat(messages=[user("Grass?"), {"role": "assistant", "content": "It is", "partial": True}])
     assert spoken(told) == "It is green."
 
@@ -715,6 +719,55 @@ def test_the_unified_core(talking: Mocked) -> None:
     assert len(switches) == 1  # not again and again
     with pytest.raises(ValueError, match="No adapter found for model: nobody"):
         ask([user("x")], "nobody")
+
+
+# --- the older program's files, written too ------------------------------------------------------------------
+
+
+def test_every_turn_is_a_file_too(talking: Mocked, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_DUAL_WRITE", "1")
+    left(here, "old_1", [user("a"), said("b")])
+    older = KimiProgram(here / ".kimi_sessions")
+    assert kimi.load_session("old_1")["message_count"] == 2  # type: ignore[index]
+    talking.break_(reply("Öne."))
+    chat(prompt="First", session_id="new_1", system="s")
+    data = older.path("new_1").read_bytes()
+    document = json.loads(data)
+    assert data == json.dumps(document, indent=2).encode("ascii")
+    assert list(document) == list(json.loads(older.path("old_1").read_bytes()))
+    assert document["messages"] == [{"role": "system", "content": "s"}, user("First"), said("Öne.")]
+    assert document["metadata"] == kimi.load_session("new_1")["metadata"]  # type: ignore[index]
+    talk = [user(str(number)) for number in range(70)]
+    kimi.save_session("long_1", talk, {"created": "2025-07-12T21:00:00", "topics": ["x"]})
+    found = older.load("long_1")
+    assert found is not None and found["messages"] == talk[-50:] and found["message_count"] == 50
+    assert (found["created"], found["topics"]) == ("2025-07-12T21:00:00", ["x"])
+    assert kimi.load_session("long_1")["messages"] == talk  # type: ignore[index]
+    kimi.save_session("old_1", [user("a"), said("b"), user("c")], {})
+    assert [one["content"] for one in older.load("old_1")["messages"]] == ["a", "b", "c"]  # type: ignore[index]
+    chat(prompt="no session")
+    assert {path.name for path in older.folder.glob("*.json")} == {"old_1.json", "new_1.json", "long_1.json"}
+    assert len(kimi.list_sessions()) == 3
+    assert kimi.clear_session("new_1") and not older.path("new_1").exists()
+    chat(prompt="Again", session_id="new_1")
+    assert older.load("new_1")["messages"][0] == user("Again")  # type: ignore[index]
+    older.say("meanwhile_1", user("by the older program"))
+    assert kimi.load_session("meanwhile_1")["message_count"] == 1  # type: ignore[index]
+    assert len(kimi.list_sessions()) == 4
+
+
+def test_where_the_files_lead(talking: Mocked, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_LEGACY", "1")
+    older = KimiProgram(here / ".kimi_sessions")
+    older.say("old_1", user("a"), said("b"))
+    talking.break_(reply("d"))
+    chat(prompt="c", session_id="old_1")
+    older.say("old_1", user("e"), said("f"))
+    found = kimi.load_session("old_1")
+    assert [one["content"] for one in found["messages"]] == list("abcdef")  # type: ignore[index]
+    chat(prompt="g", session_id="old_1")
+    assert contents(talking) == list("abcdefg")
+    assert [one["content"] for one in older.load("old_1")["messages"]][:7] == list("abcdefg")  # type: ignore[index]
 
 
 # --- a program -----------------------------------------------------------------------------------------------
