@@ -24,8 +24,10 @@ def cost_of(messages: Iterable[Mapping[str, Any]], model: str) -> float | None:
     total = 0
     for message in messages:
         usage = message.get("usage") or {}
-        if message["role"] != "assistant" or not usage:
+        if message["role"] != "assistant":
             continue
+        if not usage:
+            return None
         name = str(message.get("model") or model).rpartition("/")[2]
         cost = usage.get("cost_microusd")
         if cost is None:

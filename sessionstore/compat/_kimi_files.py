@@ -102,9 +102,10 @@ class _Reader:
             return f"=== {name} ===\nError reading: {refused}\n"
 
     def fitting(self, pattern: str) -> Iterator[str]:
-        """The files that fit a pattern."""
+        """The files that fit a pattern. What is elsewhere is not even named."""
         for name in glob.iglob(pattern, root_dir=self._base, recursive=True):
-            if not (self._base / name).is_dir():
+            path = self._base / name
+            if not path.is_dir() and self._is_near(Path(os.path.realpath(path))):
                 yield name
 
     def _read(self, path: Path) -> str:
@@ -130,10 +131,16 @@ class _Reader:
         except UnicodeDecodeError:
             raise _Refused("it is no UTF-8 text") from None
 
+    def _is_allowed(self, real: Path) -> bool:
+        return any(real == one or one in real.parents for one in self._allowed)
+
+    def _is_near(self, real: Path) -> bool:
+        return self._inside in real.parents or self._is_allowed(real)
+
     def _check(self, path: Path, real: Path) -> None:
-        if any(real == one or one in real.parents for one in self._allowed):
+        if self._is_allowed(real):
             return
-        if self._inside not in real.parents:
+        if not self._is_near(real):
             raise _Refused("it is outside the working directory; see FILES_ALLOWED")
         inside = real.relative_to(self._inside)
         if any(_is_secret(name) for name in (path.name, real.name)) or _SECRET_DIRECTORIES & set(inside.parts[:-1]):
@@ -141,7 +148,8 @@ class _Reader:
 
 
 def _opened(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    careful = ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC")
+    return os.open(path, flags | sum(getattr(os, name, 0) for name in careful))
 
 
 def _is_secret(name: str) -> bool:

@@ -24,6 +24,8 @@ from sessionstore.compat import _kimi_shape as shape
 from sessionstore.dual import Legacy, mirrors, moving
 from sessionstore.flags import FORMATS, Flags
 from sessionstore.flags import Place as LegacyPlace
+from sessionstore.importers.common import title_line
+from sessionstore.importers.openai_chat import text_of
 from sessionstore.manager import Session, SessionManager, making
 from sessionstore.manager.tokens import estimate
 from sessionstore.migrate.finding import written_by
@@ -111,11 +113,14 @@ class Place:
 
     # -- making and writing ----------------------------------------------------------------------------------------
 
-    def make(self, session_id: str, messages: list[dict[str, Any]], metadata: Mapping[str, Any]) -> Session:
+    def make(
+        self, session_id: str, messages: list[dict[str, Any]], metadata: Mapping[str, Any], about: str = ""
+    ) -> Session:
         """A new session of this directory; the one that another process has made meanwhile, if one has."""
         key = f"{self._prefix}{session_id}"
-        cwd = str(self.directory.parent)
-        fields = {"native_id": session_id, "cwd": cwd, "x": shape.fields(session_id, metadata)}
+        asked = next((text_of(message) for message in messages if message["role"] == "user"), about)
+        fields: dict[str, Any] = {"native_id": session_id, "title": title_line(asked) or None}
+        fields |= {"cwd": str(self.directory.parent), "x": shape.fields(session_id, metadata)}
         try:
             return self.manager.make(key, making.complete(messages), fields)
         except errors.UsageError:

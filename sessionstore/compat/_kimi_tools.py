@@ -61,7 +61,7 @@ BUILTIN_TOOLS: dict[str, dict[str, Any]] = {
     },
     "list_files": {"run": _list, "schema": _schema("list_files", "The files in the working directory.")},
 }
-"""Tools that can be named in `available_tools`."""
+"""Tools that can be named in `available_tools`: "schema", and "run" or, for one that a program adds, "command"."""
 
 
 class Unknown(Exception):
@@ -87,10 +87,12 @@ def tools_of(
     for name in available or ():
         if name not in BUILTIN_TOOLS:
             raise Unknown(f"Error: Unknown tool '{name}'. Available tools: {list(BUILTIN_TOOLS)}")
-        schemas[name], box[name] = BUILTIN_TOOLS[name]["schema"], _guarded(name, BUILTIN_TOOLS[name]["run"])
-    for tool in dynamic or ():
-        name, command = str(tool["name"]), str(tool["command"])
-        schemas[name], box[name] = _definition(name, tool["schema"]), _runner(name, command)
+        tool = BUILTIN_TOOLS[name]
+        schemas[name] = tool["schema"]
+        box[name] = _guarded(name, tool["run"]) if "run" in tool else _runner(name, str(tool["command"]))
+    for brought in dynamic or ():
+        name, command = str(brought["name"]), str(brought["command"])
+        schemas[name], box[name] = _definition(name, brought["schema"]), _runner(name, command)
     return list(schemas.values()), box
 
 

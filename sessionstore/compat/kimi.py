@@ -159,7 +159,7 @@ def kimi_chat(
         if session is None and not said:
             return [blocks.block("Error: Must provide either 'prompt' or 'messages'")]
         if session_id and session is None:
-            session = _begun(session_id, system)
+            session = _begun(session_id, system, prompt or "")
         before = session.count if session else 0
         answer = chat.ask(
             said,
@@ -206,12 +206,13 @@ def _conversation(
     return None, said, prefill
 
 
-def _begun(session_id: str, system: str | None) -> Session:
-    """A new session. `@last` where there is none begins one, too, under a name of its own."""
+def _begun(session_id: str, system: str | None, about: str) -> Session:
+    """A new session, called after what is asked first. `@last` where there is none begins one under a name of its
+    own."""
     name = shape.stamped("chat" if session_id == "@last" else session_id)
     first = [{"role": "system", "content": system}] if system else []
     metadata = {"created": shape.now(), "topics": shape.topics(name)}
-    return _place().make(name, [shape.unified(one) for one in first], metadata)
+    return _place().make(name, [shape.unified(one) for one in first], metadata, about)
 
 
 def _kimi(model: str, session: Session | None) -> str:

@@ -461,6 +461,25 @@ def test_nothing_is_printed(talking: Mocked, capfd: pytest.CaptureFixture[str]) 
 # --- talking with Kimi ---------------------------------------------------------------------------------------
 
 
+def test_blocks_are_the_librarys_own_in_a_program_that_uses_it(here: Path) -> None:
+    code = (
+        "import mcp.types, asyncio; from sessionstore.compat import kimi; [one] = kimi.kimi_chat(session_id='@list');"
+        "assert type(one) is mcp.types.TextContent;"
+        "assert all(type(one) is mcp.types.Tool for one in asyncio.run(kimi.handle_list_tools()))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(kimi.__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code], cwd=here, env=env, check=True, timeout=60)
+    assert kimi.kimi_chat(session_id="@list")[0].model_dump()["text"] == "No active sessions found."
+
+
+def test_a_session_is_called_after_its_first_question(talking: Mocked) -> None:
+    chat(prompt="How to lock?\nReally.", session_id="a_1", system="s")
+    kimi.save_session("b_1", [user("Why?")])
+    with SessionManager(os.environ["SESSIONSTORE_DIR"]) as manager:
+        assert {one["title"] for one in manager.list()} == {"How to lock?", "Why?"}
+        assert {one["cwd"] for one in manager.list()} == {os.getcwd()}
+
+
 def test_defaults_and_going_on(talking: Mocked) -> None:
     talking.break_(reply("One."), reply("Two."))
     [first] = chat(prompt="First", session_id="api-design_1", system="Be terse.")
@@ -584,6 +603,19 @@ def test_tools_of_the_caller(talking: Mocked, here: Path) -> None:
     talking.break_({"type": "reply", "tool_calls": [{"name": "show", "arguments": {"name": "x; touch y"}}]}, reply("."))
     chat(prompt="Again", session_id="t_1", dynamic_tools=[tool])
     assert not (here / "y").exists() and "Safety Error" in kimi.load_session("t_1")["messages"][-2]["content"]  # type: ignore[index]
+
+
+def test_a_program_can_add_a_tool(talking: Mocked, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"name": "hello", "parameters": {"type": "object", "properties": {}}}
+    tool = {"command": "echo hello", "schema": {"type": "function", "function": schema}}
+    monkeypatch.setitem(kimi.BUILTIN_TOOLS, "hello", tool)
+    names = ["hello", "get_current_time", "list_files"]
+    talking.break_({"type": "reply", "tool_calls": [{"name": name, "arguments": {}} for name in names]}, reply("."))
+    [told] = chat(prompt="Hi", available_tools=names)
+    assert "🔧 hello({}) → hello\n" in told and re.search(r"get_current_time\(\{\}\) → \d{4}-\d\d-\d\d \d\d:", told)
+    assert "list_files({}) → (No files)" in told
+    talking.break_({"type": "reply", "tool_calls": [{"name": "add_numbers", "arguments": {"a": "x"}}]}, reply("."))
+    assert "→ Error executing add_numbers: " in chat(prompt="Hi", available_tools=["add_numbers"])[0]
 
 
 def test_commands_are_run_without_a_shell(here: Path) -> None:
