@@ -158,7 +158,17 @@ def continuation(held: Told, given: Iterable[Any]) -> Step:
         beyond = _beyond(held, stored, fresh, wanted)
         if beyond is not None:
             return Step(True, None, beyond)
+    same = _before_calls(held.records, same)
     return Step(False, held.ids[same - 1] if same else None, fresh[same:])
+
+
+def _before_calls(said: list[Any], cut: int) -> int:
+    """Where to cut so that a call keeps its results: they are shown with it, wherever they hang."""
+    if not (isinstance(said[cut], dict) and said[cut].get("role") == "tool"):
+        return cut
+    while cut > 0 and isinstance(said[cut - 1], dict) and said[cut - 1].get("role") == "tool":
+        cut -= 1
+    return cut - 1 if cut > 0 and isinstance(said[cut - 1], dict) and said[cut - 1].get("tool_calls") else cut
 
 
 def _beyond(held: Told, stored: list[bytes], fresh: list[Message], wanted: list[bytes]) -> list[Message] | None:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -272,6 +273,38 @@ def test_what_a_program_takes_back_stays_in_the_store(here: Path) -> None:
     kimi.save_session("one_1", [user("again")], {})
     assert kimi.load_session("one_1")["messages"] == [user("again")]  # type: ignore[index]
     assert every_text("one_1") == {"a", "b", "c", "d", "other", "anew", "again"}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_a_program_saves_is_what_it_loads_and_nothing_goes(here: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    shown: list[dict[str, Any]] = []
+    ever: set[str] = set()
+    for step in range(25):
+        turn = [user(f"q{step}"), said(f"a{step}")]
+        if chance.random() < 0.3:
+            call = {"id": "t:0", "type": "function", "function": {"name": "t", "arguments": "{}"}}
+            result = {"role": "tool", "tool_call_id": "t:0", "content": f"r{step}"}
+            turn[1:1] = [{"role": "assistant", "content": f"c{step}", "tool_calls": [call]}, result]
+        kind = chance.choice(["append", "append", "append", "pop", "edit", "cut", "system"])
+        given = [*shown, *turn]
+        if kind == "pop":
+            given = shown[: chance.randint(0, len(shown))]
+        elif kind == "edit" and shown:
+            given = [dict(one) for one in given]
+            given[chance.randrange(len(shown))]["content"] = f"e{step}"
+        elif kind == "system":
+            given = [{"role": "system", "content": f"s{step}"}, *given]
+        expected = given
+        if kind == "cut" and len([one for one in shown if one["role"] != "system"]) > 3:
+            system = [one for one in given if one["role"] == "system"]
+            given = system + [one for one in given if one["role"] != "system"][-len(turn) - 2 :]
+            expected = [*shown, *turn]
+        kimi.save_session("any_1", given, {})
+        shown = expected
+        ever |= {one["content"] for one in shown if one["role"] != "tool"}
+        assert kimi.load_session("any_1")["messages"] == shown  # type: ignore[index]
+    assert ever <= every_text("any_1")
 
 
 # --- ids -----------------------------------------------------------------------------------------------------
