@@ -116,7 +116,7 @@ def status_command(app: App, given: tuple[str, ...], everything: bool, as_json: 
     else:
         for legacy, listed in found.items():
             _tell_status(legacy, listed)
-    return 1 if any(one.kind not in ("same", "shadowed") for listed in found.values() for one in listed) else 0
+    return 1 if any(one.kind not in way.AT_REST for listed in found.values() for one in listed) else 0
 
 
 def _tell_status(legacy: Legacy, listed: list[Difference]) -> None:

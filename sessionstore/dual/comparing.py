@@ -10,7 +10,9 @@ from typing import Any, Literal, NamedTuple
 from sessionstore.dual.rendering import WINDOW, Rendered
 
 Record = dict[str, Any]
-Kind = Literal["same", "fields", "behind", "ahead", "differs", "unwritten", "unknown", "unreadable", "shadowed"]
+Kind = Literal[
+    "same", "fields", "behind", "ahead", "differs", "unwritten", "unknown", "unreadable", "shadowed", "cleared"
+]
 KINDS: dict[Kind, str] = {
     "same": "store and file say the same",
     "fields": "the messages are the same, something else is not",
@@ -20,6 +22,7 @@ KINDS: dict[Kind, str] = {
     "unwritten": "the session has no file",
     "unknown": "the file's session is not in the store",
     "unreadable": "the file cannot be read",
+    "cleared": "the session was cleared or deleted, its file is still there",
     "shadowed": "the file of that name is another session's",
 }
 """What may be found, and what it means."""

@@ -20,6 +20,7 @@ ADVICE: dict[Kind, tuple[Level, str]] = {
     "ahead": ("warning", FORWARD),
     "unknown": ("warning", FORWARD),
     "differs": ("warning", FORWARD),
+    "cleared": ("warning", "remove the file if it is not wanted; the store has all of it"),
     "shadowed": ("warning", "give one of the two another id (`sessionstore branch --id`)"),
     "unreadable": ("error", "`sessionstore dual back` writes the session anew and keeps a copy of the file"),
 }

@@ -21,6 +21,7 @@ from sessionstore.dual.comparing import Match, match
 from sessionstore.dual.rendering import Before, Rendered
 from sessionstore.exporters.native import safe_name
 from sessionstore.flags import Flags, Place
+from sessionstore.importers.llm_sessions import MIGRATED
 from sessionstore.importers.parsing import Unparsable
 from sessionstore.migrate.reading import Stat
 from sessionstore.notes import notes_of
@@ -106,7 +107,7 @@ class Legacy:
         `SourceInvalid` for one that cannot be read."""
         found = self.file(self.path_of(ident))
         if found is not None and found.document is None:
-            raise errors.SourceInvalid(path=found.path, reason=found.problem)
+            raise errors.SourceInvalid(path=found.path, source=self.format, reason=found.problem)
         return found.document if found else None
 
     # -- a session's side ------------------------------------------------------------------------------------------
@@ -117,13 +118,19 @@ class Legacy:
 
     def id_of(self, revision: Revision) -> str:
         """The id that a session has in its file: its own, as far as that is a file's name."""
-        return safe_name(str(revision.get("native_id") or revision["key"]))
+        ident = str(revision.get("native_id") or revision["key"])
+        if self.format == "llm-sessions" and revision.get("source") == "kimi":
+            ident = f"{MIGRATED}{ident}"
+        return safe_name(ident)
 
-    def rendered(self, store: Store, revision: Revision, file: File | None) -> Rendered:
-        """A session as this format's document; what a file, or the bytes it was imported from, says keeps its shape."""
+    def rendered(
+        self, store: Store, revision: Revision, file: File | None = None, ident: str | None = None
+    ) -> Rendered:
+        """A session as this format's document; what a file, or the bytes it was imported from, says keeps its shape.
+        `ident` is the id it gets, else that of its file."""
         before = Before(file.document, file.marks) if file and file.document else self._imported(store, revision)
         tags = notes_of(store, revision["key"]).get("tags") or ()
-        return rendering.rendered(store, revision, self.format, self.id_of(revision), before, list(tags))
+        return rendering.rendered(store, revision, self.format, ident or self.id_of(revision), before, list(tags))
 
     def _imported(self, store: Store, revision: Revision) -> Before | None:
         if revision.get("source") != self.format:

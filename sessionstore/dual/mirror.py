@@ -80,6 +80,9 @@ class LegacyMirror:
             path = self.legacy.path_of(ident)
             if first is not None and first["key"] != key:
                 raise errors.Drifted(path=path, reason=f"it is the file of {first['key']}")
+            if moving.is_gone(manager.store, head):
+                moving.take_away(manager.store, self.legacy, head, self._file(path))
+                return
             written = moving.bring(manager.store, self.legacy, head, self._file(path))
             if written is not None:
                 self._remember(written)

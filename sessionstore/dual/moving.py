@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sessionstore import errors, layout
+from sessionstore import errors, fsio, layout
 from sessionstore.dual import rendering
 from sessionstore.dual.comparing import KINDS, Kind, Match, differing_fields
 from sessionstore.dual.legacy import File, Legacy
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.view import chosen
 from sessionstore.importers.base import Machine
+from sessionstore.importers.llm_sessions import MIGRATED
+from sessionstore.manager import making
 from sessionstore.manager.core import SessionManager
 from sessionstore.migrate.run import Request, migrate
 from sessionstore.store import Revision, Store
@@ -31,7 +33,8 @@ def owner(store: Store, legacy: Legacy, ident: str) -> Revision | None:
     for key in legacy.keys_of(ident):
         if heads := store.heads(key):
             return heads[0]
-    needle = _OTHERS.sub("-", ident.lower())[:40]
+    bare = ident.removeprefix(MIGRATED) if legacy.format == "llm-sessions" else ident
+    needle = _OTHERS.sub("-", bare.lower())[:40]
     found = []
     for name in sorted(store.revision_names()):
         if needle in layout.split_name(name)[0]:
@@ -62,12 +65,35 @@ def sessions(store: Store, *, everything: bool = False) -> Iterator[Revision]:
             yield from store.heads(key)[:1]
 
 
+def is_gone(store: Store, head: Revision) -> bool:
+    """Whether a session was deleted or cleared by a program that still keeps it: the older one would have removed its
+    file."""
+    if making.settings(head).get("deleted"):
+        return True
+    leaf = head.get("active_leaf")
+    start = max(0, int(head["counts"]["messages"]) - 1) if leaf is None else 0
+    last = [one for one in store.messages(head, start) if leaf is None or one["id"] == leaf]
+    return any((one.get("x") or {}).get("cleared") for one in last)
+
+
+def take_away(store: Store, legacy: Legacy, head: Revision, file: File | None) -> None:
+    """Remove the file of a session that is gone, as the older program does; the caller holds the session. Raises
+    `Drifted` when the file says what the store does not know."""
+    if file is None:
+        return
+    if file.document is None or not legacy.knows(store, head, file):
+        raise errors.Drifted(path=file.path, reason="its session was deleted, but the file says more than the store")
+    fsio.remove(file.path)
+
+
 def kind_of(store: Store, legacy: Legacy, revision: Revision, file: File | None) -> tuple[Kind, Match, list[str]]:
     """(how a session's file stands to it, where, the names of other fields that differ)."""
     if file is None:
         return "unwritten", Match("unwritten"), []
     if file.document is None:
         return "unreadable", Match("unreadable"), []
+    if is_gone(store, revision) and legacy.knows(store, revision, file):
+        return "cleared", Match("cleared"), []
     stored = legacy.rendered(store, revision, file)
     found = legacy.match(stored, file)
     fields = differing_fields(stored.document, file.document) if found.kind == "same" else []

@@ -289,7 +289,11 @@ def _told_of_it(revision: Revision, x: Record, path: list[Record], tags: Sequenc
                     "message_count": number,
                 }
             )
-    kept = list(x.get("tags") or ()) or list(tags)
+    kept = list(tags) or list(x.get("tags") or ())
+    if revision.get("source") == "kimi":
+        began = raw_time(revision, "created_at") or revision.get("created_at")
+        topics = (revision.get("x") or {}).get("topics") or []
+        made |= {"original_created_at": began, "migrated_from": "kimi", "kimi_topics": topics}
     return {"metadata": {**made, **(own or {}), **said}, "model_switches": switches, "tags": kept}
 
 

@@ -20,8 +20,9 @@ from sessionstore.dual.legacy import File, Legacy
 from sessionstore.manager.core import SessionManager
 from sessionstore.store import Revision, Store
 
-IN_ORDER: frozenset[Kind] = frozenset({"same"})
-TAKEN: frozenset[Kind] = frozenset({"same", "fields", "behind", "unwritten", "shadowed"})
+TAKEN: frozenset[Kind] = frozenset({"same", "fields", "behind", "unwritten", "shadowed", "cleared"})
+AT_REST: frozenset[Kind] = frozenset({"same", "shadowed", "cleared"})
+"""What `back` leaves alone."""
 """What a file and a session may be to each other when everything the file says is in the store."""
 
 
@@ -89,6 +90,8 @@ def _looked_at(
             yield Difference("shadowed", path, revision["key"], what), revision, None
             continue
         owners[path] = revision["key"]
+        if path not in paths and moving.is_gone(store, revision):
+            continue
         yield _difference(store, legacy, revision, path)
     for path in paths:
         if path in owners:
@@ -126,6 +129,8 @@ def _told(revision: Revision, kind: Kind, match: Match, fields: list[str], file:
     name = os.path.basename(file.path) if file else ""
     if kind == "unwritten":
         return f"{key} ({revision['counts']['messages']} messages) has no file"
+    if kind == "cleared":
+        return f"{key} was cleared or deleted, and {name} is still there"
     if kind == "unreadable":
         return f"{name} of {key} cannot be read: {file.problem if file else ''}"
     if kind == "behind":
@@ -180,7 +185,7 @@ def back(manager: SessionManager, legacy: Legacy, *, dry_run: bool = False, ever
     moved.direction = "back"
     stamp = layout.ulid()
     for difference, revision, file in list(_looked_at(store, legacy, everything)):
-        if revision is None or difference.kind in ("same", "shadowed"):
+        if revision is None or difference.kind in AT_REST:
             continue
         if difference.kind == "ahead" and dry_run:
             continue
@@ -203,7 +208,7 @@ def back(manager: SessionManager, legacy: Legacy, *, dry_run: bool = False, ever
     if dry_run:
         return moved
     for difference, revision, _ in _looked_at(store, legacy, everything):
-        if revision is not None and difference.kind not in ("same", "shadowed"):
+        if revision is not None and difference.kind not in AT_REST:
             moved.failed.setdefault(difference.path, f"looked at again: {difference.what}")
     if not moved.failed:
         pairing.write(store, legacy.folder)

@@ -277,8 +277,8 @@ def test_the_commands_by_themselves(tmp_path: Path) -> None:
     assert "1 sessions imported" in ok(program("dual", "forward", "--files", "kimi")).out
     assert program("dual", "status", "--files", "kimi").code == 0
     moved = ok(program("dual", "back", "--files", "llm-sessions=out", "--json")).json
-    assert [os.path.basename(path) for path in moved[0]["written"]] == ["old_20250101_1200.json"]
-    assert (tmp_path / "out" / "sessions" / "old_20250101_1200.json").exists()
+    assert [os.path.basename(path) for path in moved[0]["written"]] == ["migrated_old_20250101_1200.json"]
+    assert (tmp_path / "out" / "sessions" / "migrated_old_20250101_1200.json").exists()
     says(program("dual", "back", "--files", "llm-sessions=store"), 2, "lies in a store")
 
 
