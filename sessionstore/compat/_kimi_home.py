@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sessionstore import canonical, errors, fsio, wrappers
+from sessionstore import canonical, errors, wrappers
 from sessionstore.adapters.environment import settings_from
 from sessionstore.chat import Chat
 from sessionstore.compat import _home
 from sessionstore.compat import _kimi_shape as shape
-from sessionstore.dual import Legacy, mirrors, moving
+from sessionstore.compat._llm_sessions_keeping import FORMAT as UNIFIED
+from sessionstore.compat._llm_sessions_keeping import Keeping
+from sessionstore.dual import mirrors
 from sessionstore.flags import FORMATS, Flags
 from sessionstore.flags import Place as LegacyPlace
 from sessionstore.importers.common import title_line
 from sessionstore.importers.openai_chat import text_of
 from sessionstore.manager import Session, SessionManager, making
 from sessionstore.manager.tokens import estimate
-from sessionstore.migrate.finding import written_by
 
+_log = logging.getLogger("sessionstore.compat")
+_log.addHandler(logging.NullHandler())
 CONTEXT = 100_000
 """So many tokens of a conversation are told to Kimi at most, as estimated."""
 _ALL = 1_000_000
@@ -42,20 +46,16 @@ class Place:
         self.directory = Path(os.path.realpath(directory))
         flags = Flags.read(os.environ)
         kimi = LegacyPlace(shape.SOURCE, str(self.directory))
-        self.legacy = Legacy(kimi, flags)
-        unified = LegacyPlace("llm-sessions", str(self.directory.parent / FORMATS["llm-sessions"]))
         self.manager = SessionManager(_home.home(self.directory if chosen else None), mirrors=mirrors(flags, [kimi]))
         """The sessions that have an id; with dual write each is a file, too."""
-        store = self.manager.store
-        self.managers = (self.manager, SessionManager(store, mirrors=mirrors(flags, [unified])), SessionManager(store))
+        self.managers = (self.manager, SessionManager(self.manager.store))
         self.chat = Chat(self.manager, _settings, view=_view)
         """For Kimi, who is told the end of a long conversation."""
-        self.unified = Chat(self.managers[1], _settings)
-        """For all models, in the sessions that the older program has in `.llm_sessions`."""
-        self.apart = Chat(self.managers[2], _settings, view=_view)
+        self.apart = Chat(self.managers[1], _settings, view=_view)
         """For what is said without a session's id: the older program kept nothing of it."""
         self.lock = threading.Lock()
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
+        self._unread: dict[str, str] = {}
         root = canonical.digest(str(self.directory).encode("utf-8", "surrogatepass"))[:8]
         self._prefix = f"{shape.SOURCE}:{root}:"
 
@@ -64,9 +64,11 @@ class Place:
         seen = _files(self.directory)
         with self.lock:
             if seen and seen != self._seen:
-                _home.take_over(self.manager.store, [self.directory], shape.SOURCE)
-                if written_by(str(self.directory)) == self.manager.store.id:
-                    moving.adopt(self.manager.store, self.legacy, moving.strangers(self.manager.store, self.legacy))
+                report = _home.take_over(self.manager.store, [self.directory], shape.SOURCE)
+                wrong = [*report.failed, *report.unrecognised] if report else []
+                self._unread = {os.path.realpath(one["path"]): one["reason"] for one in wrong}
+                for path, reason in self._unread.items():
+                    _log.warning("%s: not taken over: %s", path, reason)
             self._seen = seen
 
     # -- finding ---------------------------------------------------------------------------------------------------
@@ -89,11 +91,15 @@ class Place:
 
     def find(self, session_id: str) -> Session | None:
         """The session of that id: this directory's, else, when the id means the same everywhere, another one's. A
-        keyword means the one made in this very minute. None for what was cleared. Raises `Ambiguous`."""
+        keyword means the one made in this very minute. None for what was cleared. Raises `Ambiguous`, and
+        `SourceInvalid` for one that was left as a file that cannot be read."""
         for name in dict.fromkeys((session_id, shape.stamped(session_id))):
             found = self._find(name)
             if found is not None and not wrappers.is_cleared(found):
                 return found
+            path = f"{self.directory}/{name}.json"
+            if found is None and path in self._unread:
+                raise errors.SourceInvalid(path=path, source=shape.SOURCE, reason=self._unread[path])
         return None
 
     def _find(self, session_id: str) -> Session | None:
@@ -156,17 +162,12 @@ class Place:
             self.manager.set_fields(session, x=shape.fields(session.id, metadata, x))
 
     def clear(self, session: Session) -> None:
-        """Forget a session. What was said stays in the store; its file, if it is written, too, goes."""
+        """Forget a session. What was said stays in the store; its file, if one is written, goes."""
         wrappers.begin_anew(session, system=False)
-        if not self.legacy.flags.files_written:
-            return
-        found = self.legacy.file(self.legacy.path_of(session.id))
-        if found is not None and found.document is not None and not found.document.get("messages"):
-            fsio.remove(found.path)
 
     def close(self) -> None:
         """Bring the index up to date."""
-        for chat in (self.chat, self.unified, self.apart):
+        for chat in (self.chat, self.apart):
             chat.close()
         for manager in self.managers:
             manager.close()
@@ -195,6 +196,18 @@ def _files(directory: Path) -> frozenset[tuple[str, int, int]]:
     return frozenset((name, status.st_mtime_ns, status.st_size) for name, status in listed)
 
 
+def unified() -> Chat:
+    """A chat with all models in the sessions of `.llm_sessions` in the working directory: those that
+    `sessionstore.compat.llm_sessions.SessionManager()` has, too."""
+    base = os.path.join(os.getcwd(), FORMATS[UNIFIED])
+    with _lock:
+        if base not in _unified:
+            _at_exit()
+            _unified[base] = Chat(Keeping(base, Flags.read(os.environ)).manager, _settings)
+        return _unified[base]
+
+
+_unified: dict[str, Chat] = {}
 _places: dict[tuple[str, str], Place] = {}
 _lock = threading.Lock()
 
@@ -206,12 +219,16 @@ def place(directory: Path, usual: Path) -> Place:
     with _lock:
         name = (os.path.realpath(directory), os.path.realpath(_home.home(directory if chosen else None)))
         if name not in _places:
-            if not _places:
-                atexit.register(close)
+            _at_exit()
             _places[name] = Place(directory, chosen)
         found = _places[name]
     found.refresh()
     return found
+
+
+def _at_exit() -> None:
+    if not _places and not _unified:
+        atexit.register(close)
 
 
 def close() -> None:
@@ -219,4 +236,8 @@ def close() -> None:
     with _lock:
         for found in _places.values():
             found.close()
+        for chat in _unified.values():
+            chat.close()
+            chat.sessions.close()  # type: ignore[attr-defined]
         _places.clear()
+        _unified.clear()

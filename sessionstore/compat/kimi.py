@@ -4,6 +4,7 @@ The functions and tools have the names, arguments and answers they had there. Se
 sessions are, what differs, and why.
 """
 
+# ruff: noqa: UP006, UP035, UP045, RUF013 - the annotations are the older program's own
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, List, Optional, Tuple
 
 from sessionstore import adapters, errors, wrappers
 from sessionstore.adapters.base import Ask
@@ -66,20 +67,20 @@ Record = dict[str, Any]
 # --- sessions ------------------------------------------------------------------------------------------------
 
 
-def save_session(session_id: str, messages: list[Record], metadata: Record | None = None) -> None:
+def save_session(session_id: str, messages: List[Dict], metadata: Dict = None) -> None:  # type: ignore[type-arg,assignment]
     """Let a session say these messages; it is made when there is none. What it said before and is not among them
     stays in the store. Raises `UsageError`, `StorageError`."""
     _place().save(session_id, messages, metadata or {})
 
 
-def load_session(session_id: str) -> Record | None:
+def load_session(session_id: str) -> Optional[Dict]:  # type: ignore[type-arg]
     """A session: {"session_id", "messages", "metadata", "created", "last_accessed", "message_count", "topics"}, None
     when there is none of that id. ``@last`` is the one in which something was said last. Raises `Ambiguous`."""
     session = _found(session_id)
     return shape.told(session).document if session else None
 
 
-def list_sessions() -> list[Record]:
+def list_sessions() -> List[Dict]:  # type: ignore[type-arg]
     """The directory's sessions, latest first: {"session_id", "created", "last_accessed", "message_count"}."""
     found = [shape.told(session).document for session in _place().own()]
     names = ("session_id", "created", "last_accessed", "message_count")
@@ -101,7 +102,10 @@ def clear_session(session_id: str) -> bool:
     return True
 
 
-def truncate_messages_for_context(messages: list[Record], max_tokens: int = 100000) -> list[Record]:
+def truncate_messages_for_context(
+    messages: List[Dict],  # type: ignore[type-arg]
+    max_tokens: int = 100000,
+) -> List[Dict]:  # type: ignore[type-arg]
     """The system messages and the last 50 others, fewer when they would be more than about `max_tokens` tokens. The
     result of a tool is never left without its call."""
     return shape.windowed(messages, max_tokens, shape.estimate) if messages else messages
@@ -253,15 +257,15 @@ def quick_gpt(prompt: str, **kwargs: Any) -> str:
     return _asked(prompt, {"model": _NANO, "temperature": 0.3, "max_tokens": 500, **kwargs})[0]
 
 
-async def _chat_unified(
-    messages: list[Record],
+async def _chat_unified(  # type: ignore[no-untyped-def]
+    messages: List[Dict],  # type: ignore[type-arg]
     model: str,
-    session_id: str | None = None,
+    session_id: Optional[str] = None,
     temperature: float = 0.7,
-    max_tokens: int | None = None,
+    max_tokens: Optional[int] = None,
     stream: bool = False,
-    **kwargs: Any,
-) -> tuple[Any, Record]:
+    **kwargs,
+) -> Tuple[str, Dict]:  # type: ignore[type-arg]
     """Ask any model: what it answers, and facts about it. With `stream` the first is an iterator of
     {"content": piece}, and the facts are there when it has ended. Raises `ValueError` for a model that nobody knows,
     `ProviderError`, `UsageError`."""
@@ -276,7 +280,7 @@ def _unified(messages: Any, model: str, session_id: str | None, given: Record) -
     return answer.text, _facts(answer, model)
 
 
-def _streamed(messages: Any, model: str, session_id: str | None, given: Record) -> tuple[Iterator[Record], Record]:
+def _streamed(messages: Any, model: str, session_id: str | None, given: Record) -> tuple[Any, Record]:
     streaming = _chat(session_id).stream(messages, _known(model), session_id, consent=True, **_options(given))
     facts: Record = {}
 
@@ -290,7 +294,7 @@ def _streamed(messages: Any, model: str, session_id: str | None, given: Record) 
 
 
 def _chat(session_id: str | None) -> Any:
-    return _place().unified if session_id else _place().apart
+    return home.unified() if session_id else _place().apart
 
 
 def _known(model: str) -> str:

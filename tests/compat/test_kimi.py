@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from sessionstore.compat import _kimi_files, _kimi_home, _kimi_shape, kimi
+from sessionstore import errors
+from sessionstore.compat import _kimi_files, _kimi_home, _kimi_shape, kimi, llm_sessions
 from sessionstore.manager import SessionManager
 from tests.adapters.conftest import mocked as mocked
 from tests.adapters.conftest import mocked_server as mocked_server
@@ -161,6 +162,21 @@ def test_signatures_are_the_older_programs(name: str) -> None:
     found = {one.name: one.default for one in inspect.signature(function).parameters.values()}
     assert found == SIGNATURES[name] and list(found) == list(SIGNATURES[name])
     assert inspect.iscoroutinefunction(function) == (name in ASYNC)
+
+
+def test_annotations_are_the_older_programs() -> None:
+    told = {
+        "save_session": "(session_id: str, messages: List[Dict], metadata: Dict = None) -> None",
+        "load_session": "(session_id: str) -> Optional[Dict]",
+        "list_sessions": "() -> List[Dict]",
+        "clear_session": "(session_id: str) -> bool",
+        "truncate_messages_for_context": "(messages: List[Dict], max_tokens: int = 100000) -> List[Dict]",
+        "_chat_unified": "(messages: List[Dict], model: str, session_id: Optional[str] = None,"
+        " temperature: float = 0.7, max_tokens: Optional[int] = None, stream: bool = False, **kwargs)"
+        " -> Tuple[str, Dict]",
+    }
+    for name, signature in told.items():
+        assert str(inspect.signature(getattr(kimi, name))).replace("'", "") == signature
 
 
 def test_arguments_of_the_tools_are_the_older_programs() -> None:
@@ -347,6 +363,21 @@ def test_sessions_left_as_files_are_there_byte_for_byte(here: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     left(here, "late_1", [user("written meanwhile")])
     assert kimi.load_session("late_1") is not None
+
+
+def test_a_file_that_was_cut_off_is_told_of(talking: Mocked, here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    left(here, "good_1", [user("a")])
+    path = left(here, "torn_1", [user("b" * 100)])
+    path.write_bytes(path.read_bytes()[:60])
+    left(here, "empty_1", []).write_bytes(b"")
+    assert [one["session_id"] for one in kimi.list_sessions()] == ["good_1"]
+    assert "torn_1.json: not taken over: " in caplog.text
+    with pytest.raises(errors.SourceInvalid, match=r"torn_1\.json"):
+        kimi.load_session("torn_1")
+    assert "empty_1.json" in chat(prompt="x", session_id="empty_1")[0]
+    assert path.stat().st_size == 60
+    left(here, "torn_1", [user("mended")])
+    assert kimi.load_session("torn_1") is not None
 
 
 def test_old_ids_resolve_from_another_directory(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -779,9 +810,10 @@ def test_the_unified_core(talking: Mocked) -> None:
     pieces, facts = ask([user("c")], "gpt-4.1-mini", "u", stream=True)
     assert facts == {} and "".join(piece["content"] for piece in pieces) == "Three." and facts["tokens"]["output"]
     ask([user("d")], "gpt-4.1-mini", "u")
-    with SessionManager(os.environ["SESSIONSTORE_DIR"]) as manager:
-        switches = [one for one in manager.get("u").messages() if one.get("kind") == "switch"]
-    assert len(switches) == 1  # not again and again
+    session = llm_sessions.SessionManager().load_session("u")
+    assert session is not None and session["model"] == "gpt-4.1-mini"
+    assert len(session["metadata"]["model_switches"]) == 1  # not again and again
+    assert [one["content"] for one in session["messages"] if one["role"] == "user"] == ["a", "b", "c", "d"]
     with pytest.raises(ValueError, match="No adapter found for model: nobody"):
         ask([user("x")], "nobody")
 
@@ -838,7 +870,8 @@ def test_where_the_files_lead(talking: Mocked, here: Path, monkeypatch: pytest.M
 # --- a program -----------------------------------------------------------------------------------------------
 
 
-def test_a_program_with_another_import(talking: Mocked, here: Path) -> None:
+@pytest.mark.parametrize("switch", ["", "LLM_UNIFIED", "LLM_DUAL_WRITE", "LLM_LEGACY"])
+def test_a_program_with_another_import(talking: Mocked, here: Path, switch: str) -> None:
     path = left(here, OLD, [user("How to lock?"), said("With care.")])
     before = path.read_bytes()
     calls = [{"name": "add_numbers", "arguments": {"a": 2, "b": 40}}]
@@ -850,7 +883,7 @@ def test_a_program_with_another_import(talking: Mocked, here: Path) -> None:
         reply("42."),
         reply("4"),
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(kimi.__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(kimi.__file__).parents[2])} | ({switch: "1"} if switch else {})
     run = subprocess.run([sys.executable, str(PROGRAM)], cwd=here, env=env, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
@@ -867,4 +900,8 @@ def test_a_program_with_another_import(talking: Mocked, here: Path) -> None:
     assert f"- **{OLD}**\n  - Topics: refactor model agnostic sessions\n  - Messages: 4\n" in told["list"][0]
     assert told["count"] == 6 and "→ 42.0" in told["tools"][0] and spoken(told["quick"][0]) == "4"
     assert told["cleared"] == [True, None] and "### kimi-k2-0711-preview\n- Requests: 4\n" in told["costs"][0]
-    assert path.read_bytes() == before
+    if switch in ("LLM_DUAL_WRITE", "LLM_LEGACY"):
+        assert len(json.loads(path.read_bytes())["messages"]) == 4
+        assert len(list(path.parent.glob("*.json"))) == 2  # api-design was cleared
+    else:
+        assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
