@@ -71,6 +71,7 @@ ERRORS = {
     "SourceChanged": ("ForeignError", 1),
     "Purged": ("ForeignError", 1),
     "GivenUp": ("ForeignError", 1),
+    "Drifted": ("ForeignError", 1),
     "VerificationFailed": ("ForeignError", 1),
     "RollbackRefused": ("ForeignError", 1),
     "NoFTS5": ("ForeignError", 1),

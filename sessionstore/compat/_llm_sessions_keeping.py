@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sessionstore import canonical, errors, layout, notes
+from sessionstore.compat import _llm_sessions_log
 from sessionstore.compat._home import home, take_over
 from sessionstore.dual import Legacy, mirrors, moving, rendering
 from sessionstore.dual.legacy import File
@@ -35,6 +36,7 @@ class Keeping:
     """The sessions below one directory. What the older program left there is taken over when this is made."""
 
     def __init__(self, base: str | os.PathLike[str], flags: Flags) -> None:
+        _llm_sessions_log.set_up(flags, os.environ)
         place = Place(FORMAT, os.path.abspath(os.path.expanduser(base)))
         is_store = os.path.exists(os.path.join(place.directory, layout.MARKER))
         root = Path(place.directory) if is_store else home(place.directory)

@@ -65,13 +65,14 @@ def _shared(known: Sequence[frozenset[bytes]], marks: Sequence[bytes]) -> int:
 
 def _match_window(stored: Rendered, marks: Sequence[bytes], roles: Sequence[str]) -> Match:
     """The same where the file keeps the system's messages and the latest others only."""
-    inner = [number for number, record in enumerate(stored.records) if record.get("role") != "system"]
+    is_system = [record.get("role") == "system" for record in stored.records]
+    inner = [number for number, system in enumerate(is_system) if not system]
     known = [stored.signatures[number] for number in inner]
     places = [number for number, role in enumerate(roles) if role != "system"]
     instructions = [number for number, role in enumerate(roles) if role == "system"]
     said = [marks[number] for number in places]
     system = _match_row(
-        [stored.signatures[number] for number in range(len(stored.records)) if number not in set(inner)],
+        [names for names, system in zip(stored.signatures, is_system, strict=True) if system],
         [marks[number] for number in instructions],
     )
     if system.kind == "differs":

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sessionstore import errors
-from sessionstore.dual import moving
+from sessionstore.dual import moving, rendering
 from sessionstore.dual.legacy import File, Legacy
+from sessionstore.dual.rendering import Told
 from sessionstore.migrate.reading import Stat
+from sessionstore.notes import notes_of
+from sessionstore.store import Revision, Store
 
 if TYPE_CHECKING:
     from sessionstore.manager.core import SessionManager
 
+Record = dict[str, Any]
 REMEMBERED = 64
-"""So many files are remembered as they were written, to be spared reading them again."""
+"""So many sessions are remembered as they were written, so that only what is new has to be read and told."""
+
+
+class _Written(NamedTuple):
+    """A file as this process wrote it, and the revision that it shows."""
+
+    file: File
+    revision: Revision
+    told: Told
 
 
 class LegacyMirror:
@@ -24,7 +36,7 @@ class LegacyMirror:
     def __init__(self, legacy: Legacy, *, leads: bool = False) -> None:
         self.legacy, self.leads = legacy, leads
         self._lock = threading.RLock()
-        self._written: OrderedDict[str, File] = OrderedDict()
+        self._written: OrderedDict[str, _Written] = OrderedDict()
         self._seen: dict[str, Stat] = {}
         self._busy = threading.local()
 
@@ -83,22 +95,54 @@ class LegacyMirror:
             if moving.is_gone(manager.store, head):
                 moving.take_away(manager.store, self.legacy, head, self._file(path))
                 return
-            written = moving.bring(manager.store, self.legacy, head, self._file(path))
-            if written is not None:
-                self._remember(written)
+            self._write(manager.store, head, path)
 
-    def _file(self, path: str) -> File | None:
-        """A file as it is: as it was written, when nobody has written since."""
+    def _write(self, store: Store, head: Revision, path: str) -> None:
+        """Write a session's file. Where nobody else has written it and the session has only grown, what is new is told
+        and the rest is as it was."""
+        known = self._still(path)
+        if known is not None and (news := _news(store, known.revision, head)) is not None:
+            told = known.told.joined(rendering.told_of(store, head, self.legacy.format, news))
+            tags = list(notes_of(store, head["key"]).get("tags") or ())
+            ident = self.legacy.id_of(head)
+            made = rendering.assembled(head, self.legacy.format, ident, told, known.file.document, tags)
+            file = known.file if made.document == known.file.document else self.legacy.write(path, made)
+        else:
+            found = known.file if known else self.legacy.file(path)
+            made = self.legacy.rendered(store, head, found)
+            file = moving.bring(store, self.legacy, head, found, stored=made)
         with self._lock:
-            known = self._written.get(path)
-        if known is not None and self.legacy.stat(path) == known.stat:
-            return known
-        return self.legacy.file(path)
-
-    def _remember(self, file: File) -> None:
-        with self._lock:
-            self._written[file.path] = file
-            self._written.move_to_end(file.path)
+            self._written[path] = _Written(file, head, made.told)
+            self._written.move_to_end(path)
             while len(self._written) > REMEMBERED:
                 self._written.popitem(last=False)
-            self._seen[file.path] = file.stat
+            self._seen[path] = file.stat
+
+    def _still(self, path: str) -> _Written | None:
+        """What was last written to a file, when nobody has written since."""
+        with self._lock:
+            known = self._written.get(path)
+        return known if known is not None and self.legacy.stat(path) == known.file.stat else None
+
+    def _file(self, path: str) -> File | None:
+        known = self._still(path)
+        return known.file if known else self.legacy.file(path)
+
+
+def _news(store: Store, before: Revision, head: Revision) -> list[Record] | None:
+    """The messages that a straight session has beyond an earlier revision of it; None when it has not simply grown."""
+    if any(one.get("active_leaf") is not None for one in (before, head)):
+        return None
+    if before["key"] != head["key"] or before.get("parents") != head.get("parents"):
+        return None
+    pages = before["pages"]
+    if head["pages"][: len(pages)] != pages:
+        return None
+    start = sum(page["n"] for page in pages)
+    tail = [message["id"] for message in store.messages(before, start)]
+    found = list(store.messages(head, start))
+    if [message["id"] for message in found[: len(tail)]] != tail:
+        return None
+    news = found[len(tail) :]
+    plain = all("parent" not in one and one.get("kind") in (None, "switch") for one in news)
+    return news if plain else None

@@ -12,6 +12,7 @@ from sessionstore import errors, fsio, layout
 from sessionstore.dual import rendering
 from sessionstore.dual.comparing import KINDS, Kind, Match, differing_fields
 from sessionstore.dual.legacy import File, Legacy
+from sessionstore.dual.rendering import Rendered
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.view import chosen
 from sessionstore.importers.base import Machine
@@ -100,11 +101,19 @@ def kind_of(store: Store, legacy: Legacy, revision: Revision, file: File | None)
     return ("fields" if fields else found.kind), found, fields
 
 
-def bring(store: Store, legacy: Legacy, revision: Revision, file: File | None, *, anyway: bool = False) -> File | None:
-    """Write a session's file when it has to be; returns it as it then is. The caller holds the session. What the file
-    says and the store does not stays, unless `anyway`: then `Drifted` is raised."""
+def bring(
+    store: Store,
+    legacy: Legacy,
+    revision: Revision,
+    file: File | None,
+    *,
+    stored: Rendered | None = None,
+    anyway: bool = False,
+) -> File:
+    """Write a session's file when it has to be; returns it as it then is. The caller holds the session, and may give
+    what it is told in. What the file says and the store does not stays, unless `anyway`: then `Drifted` is raised."""
     path = legacy.path_of(legacy.id_of(revision))
-    stored = legacy.rendered(store, revision, file)
+    stored = stored or legacy.rendered(store, revision, file)
     if file is not None and not anyway:
         if file.document is None:
             raise errors.Drifted(path=path, reason=f"it cannot be read ({file.problem})")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -47,15 +47,50 @@ _ORDER += ("system_fingerprint", "model", "tool_calls", "tool_call_id", "name")
 _KINDS = frozenset({None, "switch", "prefill", "meta"})
 
 
-class Rendered(NamedTuple):
-    """A session as a document. `records` are all messages of its path, `signatures` what each may be known by, `ids`
-    the ids of their messages; `marks` is what each of the document's own records is known by."""
+class Told(NamedTuple):
+    """What a session's path is told in: its `records`, what each may be known by (`signatures`) and is known by in a
+    file (`marks`), the ids of their messages; `facts` is of each message what the document's other fields follow
+    from. A row that grows."""
 
-    document: Record
     records: list[Record]
     signatures: list[frozenset[bytes]]
-    ids: list[str]
     marks: list[bytes]
+    ids: list[str]
+    facts: list[Record]
+
+    def joined(self, more: Told) -> Told:
+        """This and what follows it."""
+        return Told(
+            [*self.records, *more.records],
+            [*self.signatures, *more.signatures],
+            [*self.marks, *more.marks],
+            [*self.ids, *more.ids],
+            [*self.facts, *more.facts],
+        )
+
+
+class Rendered(NamedTuple):
+    """A session as a document. `told` is its whole path, `marks` what each of the document's own records is known
+    by."""
+
+    document: Record
+    told: Told
+    marks: list[bytes]
+
+    @property
+    def records(self) -> list[Record]:
+        """All records of the path."""
+        return self.told.records
+
+    @property
+    def signatures(self) -> list[frozenset[bytes]]:
+        """What each of them may be known by."""
+        return self.told.signatures
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of the message that each is of."""
+        return self.told.ids
 
 
 class Before(NamedTuple):
@@ -74,27 +109,49 @@ def rendered(
     tags: Sequence[str] = (),
 ) -> Rendered:
     """A session's active path as the document of a format, under that id."""
-    path = list(chosen(revision, lambda: store.messages(revision), Report(), kinds=("prefill", "meta")))
-    path = [_with_data(store, one) for one in path if _is_told(one, revision, format)]
-    kind, told = (kimi, chat.records) if format == "kimi" else (llm_sessions, llm_sessions.told)
+    path = chosen(revision, lambda: store.messages(revision), Report(), kinds=("prefill", "meta"))
+    told = told_of(store, revision, format, path)
+    told = told._replace(records=_as_before(told.records, told.signatures, before))
+    return assembled(revision, format, ident, told, before.document if before else None, tags)
+
+
+def told_of(store: Store, revision: Revision, format: str, path: Iterable[Record]) -> Told:
+    """What messages of a session are told in."""
+    tell = chat.records if format == "kimi" else llm_sessions.told
     records: list[Record] = []
     stated: list[bytes | None] = []
     ids: list[str] = []
+    facts = []
     for message in path:
-        made = [one for each in _prepared(message, revision, format) for one in told(each, True, Report())]
+        if not _is_told(message, revision, format):
+            continue
+        whole = _with_data(store, message)
+        made = [one for each in _prepared(whole, revision, format) for one in tell(each, True, Report())]
         records += [_ordered(one) if format == "llm-sessions" else one for one in made]
         stated += [signature(message) if len(made) == 1 else None] * len(made)
         ids += [message["id"]] * len(made)
-    envelope = kind.document(_fields(revision, format, ident, path, tags), (), Report())
-    found = signatures(format, {**envelope, "messages": records})
-    known = [frozenset(filter(None, pair)) for pair in zip(found, stated, strict=True)]
-    kept = windowed(records) if format == "kimi" else range(len(records))
-    shown = _as_before(records, known, before)
-    document = {**envelope, "messages": [shown[number] for number in kept]}
+        fact: Record = {name: message[name] for name in ("id", "role", "kind", "model", "time") if name in message}
+        fact["switch"] = (message.get("x") or {}).get("switch")
+        if message["role"] == "system":
+            fact["parts"] = message["parts"]
+        facts.append(fact)
+    name = "session_id" if format == "kimi" else "id"
+    marks = signatures(format, {name: "x", "messages": records})
+    known = [frozenset(filter(None, pair)) for pair in zip(marks, stated, strict=True)]
+    return Told(records, known, marks, ids, facts)
+
+
+def assembled(
+    revision: Revision, format: str, ident: str, told: Told, template: Record | None, tags: Sequence[str] = ()
+) -> Rendered:
+    """The document of a session that is told so."""
+    kind = kimi if format == "kimi" else llm_sessions
+    envelope = kind.document(_fields(revision, format, ident, told.facts, tags), (), Report())
+    kept = windowed(told.records) if format == "kimi" else range(len(told.records))
+    document = {**envelope, "messages": [told.records[number] for number in kept]}
     if format == "kimi":
         document["message_count"] = len(kept)
-    shaped = _shaped(document, before.document if before else None, format)
-    return Rendered(shaped, records, known, ids, [found[number] for number in kept])
+    return Rendered(_shaped(document, template, format), told, [told.marks[number] for number in kept])
 
 
 def windowed(records: Sequence[Record]) -> list[int]:
@@ -253,7 +310,7 @@ def _models(revision: Revision, x: Record, path: list[Record]) -> Record:
     named: list[Any] = []
     last = x.get("model")
     for message in path:
-        facts = (message.get("x") or {}).get("switch")
+        facts = message["switch"]
         if isinstance(facts, dict):
             named += [facts.get("from"), facts.get("to")]
         elif message["role"] == "assistant" and message.get("model") and layout.is_ulid(str(message["id"])):
@@ -270,7 +327,7 @@ def _told_of_it(revision: Revision, x: Record, path: list[Record], tags: Sequenc
     """`metadata` of a unified session, with what the program keeps among it: prompt, tags, switches."""
     own = x.get("metadata") if isinstance(x.get("metadata"), dict) else {}
     said = making.settings(revision).get("metadata") or {}
-    first = path[0] if path and path[0]["role"] == "system" and path[0].get("kind") is None else None
+    first = path[0] if path and path[0]["role"] == "system" and "kind" not in path[0] else None
     prompt = "\n\n".join(texts(first["parts"])) if first else None
     system = texts([part for part in revision.get("system") or () if isinstance(part, dict)])
     made: Record = {"total_tokens": 0, "total_cost": 0.0}
@@ -278,7 +335,7 @@ def _told_of_it(revision: Revision, x: Record, path: list[Record], tags: Sequenc
         made["system_prompt"] = prompt or None
     switches = list(x.get("model_switches") or ())
     for number, message in enumerate(path):
-        facts = (message.get("x") or {}).get("switch")
+        facts = message["switch"]
         if isinstance(facts, dict):
             switches.append(
                 {
