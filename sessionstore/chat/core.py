@@ -27,6 +27,8 @@ from sessionstore.exporters.report import Report
 
 Toolbox = Mapping[str, Callable[..., Any]]
 """The tools a program runs itself: name -> function, called with the arguments by name."""
+View = Callable[[list[Message]], list[Message]]
+"""What of a conversation a model is told, given all of it; the session itself is never changed."""
 ROUNDS = 20
 """So often a model may call tools before it has to answer."""
 _log = logging.getLogger("sessionstore.chat")
@@ -69,14 +71,17 @@ class Chat:
     """Conversations with any model, kept by `sessions` (a `SessionManager`). Safe to share between threads.
 
     `settings` says how to reach the providers: adapter name -> `Settings`, or a function of the adapter's class.
+    A `view` chooses what of a long conversation a model is told; without one it is told everything.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         settings: Mapping[str, Settings] | Callable[[type[Adapter]], Settings] | None = None,
+        *,
+        view: View | None = None,
     ) -> None:
-        self.sessions = sessions
+        self.sessions, self._view = sessions, view
         self._settings = settings or {}
         self._adapters: dict[str, Adapter] = {}
 
@@ -182,6 +187,7 @@ class Chat:
             if session.model and wanted != session.model:
                 self.sessions.switch_model(session, wanted, consent=consent)
         turn = Turn(self.sessions, session, adapter, name, options, list(tools) if tools is not None else None)
+        turn.view = self._view
         turn.say(given)
         if thread.unanswered(session.history()) is None:
             raise errors.UsageError(reason=f"{session.key} has no turn that waits for an answer; say something")
@@ -207,6 +213,7 @@ class Turn:
         """Whether an unfinished answer already follows what was asked."""
         self._began = 0.0
         self.report = Report()
+        self.view: View | None = None
 
     def say(self, messages: Sequence[Message]) -> None:
         """Keep what is said."""
@@ -254,6 +261,8 @@ class Turn:
         unfinished = [message for message in later if message["role"] == "assistant"]
         self._again = bool(unfinished)
         path = thread.told_of(message for message in history if message not in unfinished)
+        if self.view is not None:
+            path = self.view(path)
         about = dict(session.revision)
         about = {name: about[name] for name in ("system", "tools", "source", "models") if about.get(name)}
         if self._tools is not None:
