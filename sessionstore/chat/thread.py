@@ -63,6 +63,16 @@ def told_of(messages: Iterable[Message]) -> list[Message]:
     return found
 
 
+def spoken(messages: Iterable[Message]) -> list[Message]:
+    """Messages in the form of OpenTelemetry's conventions, which is nearly our own: without bytes of files."""
+    keep = ("role", "parts", "finish_reason")
+    found = [{name: message[name] for name in keep if message.get(name)} for message in messages]
+    for message in found:
+        parts = message.get("parts") or ()
+        message["parts"] = [{name: value for name, value in part.items() if name != "data"} for part in parts]
+    return found
+
+
 def stamped(message: Message) -> Message:
     """A message with an id and a time."""
     made = dict(message)

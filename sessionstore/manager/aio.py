@@ -7,6 +7,7 @@ is cancelled meanwhile; different sessions do not wait for each other.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from sessionstore import tracing
 from sessionstore.manager.core import SessionManager
 from sessionstore.manager.session import Session
 from sessionstore.store import Store
@@ -86,8 +88,14 @@ class AsyncSessionManager(_Threaded):
     def _target(self) -> SessionManager:
         return self.manager
 
+    async def in_order(self, order: str | None, work: Callable[[], R]) -> R:
+        """What `work` gives, done in a thread, after whatever was asked of the session `order` before."""
+        return await self._call(order, work)
+
     async def _call(self, order: Any, work: Callable[[], R]) -> R:
         loop = asyncio.get_running_loop()
+        if tracing.active():
+            work = partial(contextvars.copy_context().run, work)
         if not isinstance(order, str):
             return await loop.run_in_executor(None, work)
         lock = self._locks.setdefault(loop, WeakValueDictionary()).setdefault(order, asyncio.Lock())
