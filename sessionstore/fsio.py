@@ -7,8 +7,7 @@ Writing a file (`write_new`), and what a kill or power loss between two steps le
   2. write all bytes, fsync                   the same
   3. rename to the final name                 the file under its name, complete
   4. fsync the directory                      the name may be lost by power loss: not yet acknowledged
-Only after step 4 is success reported. In a `Flush`, steps 2 and 4 are done for many files at once, before anything
-that points to them is written.
+Success is reported after step 4. In a `Flush`, 2 and 4 are done for many files at once, before what points to them.
 """
 
 from __future__ import annotations

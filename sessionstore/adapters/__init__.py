@@ -23,6 +23,7 @@ OWN: dict[str, str] = {
     "gemini": "gemini:Gemini",
     "kimi": "kimi:Kimi",
     "claude-code": "claude_code:ClaudeCode",
+    "simulated": "simulated:Simulated",
 }
 """The adapters of this package: name -> module:class."""
 FAMILIES: tuple[tuple[str, str], ...] = (

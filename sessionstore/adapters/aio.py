@@ -6,6 +6,7 @@ called in a thread of its own; then what was cancelled ends by itself, and what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -102,12 +103,13 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            result, error = context.run(work), None
+            result = context.run(work)
         except StopIteration:
-            result, error = None, RuntimeError("the work ended without a result")
-        except BaseException as raised:
-            result, error = None, raised
-        _tell(loop, settle, result, error)
+            _tell(loop, settle, None, RuntimeError("the work ended without a result"))
+        except BaseException as error:
+            _tell(loop, settle, None, error)
+        else:
+            _tell(loop, settle, result, None)
 
     threading.Thread(target=run, name="sessionstore-adapter", daemon=True).start()
     return await done
@@ -134,9 +136,8 @@ async def threaded(open_: Callable[[], Iterator[Json]]) -> AsyncIterator[Json]:
         finally:
             getattr(events, "close", lambda: None)()
 
-    threading.Thread(
-        target=contextvars.copy_context().run, args=(read,), name="sessionstore-adapter", daemon=True
-    ).start()
+    context = contextvars.copy_context()
+    threading.Thread(target=lambda: context.run(read), name="sessionstore-adapter", daemon=True).start()
     try:
         first = await coming.get()
     except BaseException:
@@ -163,7 +164,5 @@ async def _read(
 
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., object], *values: Any) -> None:
     """Call something in the loop; a loop that has ended wants nothing any more."""
-    try:
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(what, *values)
-    except RuntimeError:
-        pass

@@ -1,11 +1,11 @@
-"""`AsyncChat`: the chat core for an event loop. Both sides are kept as `Chat` keeps them, with the same steps (see `core`).
+"""`AsyncChat`: the chat core for an event loop. Both sides are kept as `Chat` keeps them, in the same steps (`core`).
 
 Waiting for a provider is done by the asynchronous client of its library, so any number of conversations wait at once
 and whoever is cancelled hangs up. Reading and writing the store is done in threads, as `AsyncSessionManager` does it:
 what is asked of one session in the order in which it was asked, and to its end also when the caller is cancelled.
 
-Cancelled while the model is asked, the turn stays unanswered, and `resume` answers it; cancelled or left in the midst of
-a stream, what has come is kept beside the path as unfinished.
+Cancelled while the model is asked, the turn stays unanswered, and `resume` answers it; cancelled or left in the midst
+of a stream, what has come is kept beside the path as unfinished.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sessionstore.adapters.base import Ask as Question
 from sessionstore.chat import incoming, running
 from sessionstore.chat.core import ROUNDS, Answer, Chat, Talk, Toolbox, Turn, too_many_calls
 from sessionstore.chat.sessions import Session
-from sessionstore.manager.aio import AsyncSessionManager
+from sessionstore.manager.aio import AsyncSessionManager, in_order
 from sessionstore.manager.core import SessionManager
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class AsyncChat:
         def begin() -> Turn:
             return self._chat.begin(said, model, session_id, tools, consent, options)
 
-        return _Turn(self.sessions, await self.sessions.in_order(session_id, begin))
+        return _Turn(self.sessions, await in_order(self.sessions, session_id, begin))
 
 
 class _Turn:
@@ -119,7 +119,7 @@ class _Turn:
         self.session: Session = turn.session
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await self._sessions.in_order(self.session.key, work)
+        return await in_order(self._sessions, self.session.key, work)
 
     async def say(self, messages: Sequence[Message]) -> None:
         await self._do(lambda: self.plain.say(messages))

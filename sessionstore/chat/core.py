@@ -286,7 +286,7 @@ class Turn:
             level=tracing.INFO,
             detached=stream,
             cpu=cpu,
-            model=self._model,
+            model=self._model or self.adapter.name,
             provider=self.adapter.provider,
             stream=stream or None,
             messages=len(ask.messages),

@@ -88,10 +88,6 @@ class AsyncSessionManager(_Threaded):
     def _target(self) -> SessionManager:
         return self.manager
 
-    async def in_order(self, order: str | None, work: Callable[[], R]) -> R:
-        """What `work` gives, done in a thread, after whatever was asked of the session `order` before."""
-        return await self._call(order, work)
-
     async def _call(self, order: Any, work: Callable[[], R]) -> R:
         loop = asyncio.get_running_loop()
         if tracing.active():
@@ -148,6 +144,11 @@ class AsyncSessionManager(_Threaded):
     backup = _to_thread(SessionManager.backup)
     restore = _to_thread(SessionManager.restore)
     recover = _to_thread(SessionManager.recover)
+
+
+async def in_order(manager: AsyncSessionManager, order: str | None, work: Callable[[], R]) -> R:
+    """What `work` gives, done in a thread, after whatever was asked of the session `order` before."""
+    return await manager._call(order, work)
 
 
 def _ended(lock: asyncio.Lock, done: asyncio.Future[Any]) -> None:

@@ -45,8 +45,8 @@ class SessionManager:
     `path` is a store's directory, made when it is missing, or an open `Store`. With `index` false nothing is written to
     the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory. `timeout` is how
     many seconds a write waits for others. With a `clean_up` policy it is carried out in the background, once an hour
-    while sessions are written. `trace` (a level such as "DEBUG", `level[,category…][:file]`, or a `tracing.Trace`) is told
-    what happens in this process until the manager is closed.
+    while sessions are written. `trace` ("DEBUG", `level[,category…][:file]`, or a `tracing.Trace`) is told what happens
+    in this process until the manager is closed.
     """
 
     def __init__(

@@ -77,9 +77,9 @@ class Keeper:
         from sessionstore.index.sync import sync_sessions
         from sessionstore.index.writer import IndexWriter
 
-        with tracing.operation("persistence", "index", sessions=len(keys)):
-            with IndexWriter(self.path, self.store.id, timeout=timeout) as writer:
-                sync_sessions(self.store, writer, sorted(keys))
+        indexing = tracing.operation("persistence", "index", sessions=len(keys))
+        with indexing, IndexWriter(self.path, self.store.id, timeout=timeout) as writer:
+            sync_sessions(self.store, writer, sorted(keys))
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:

@@ -198,6 +198,11 @@ class Operation:
         self.facts.update(facts)
 
     @property
+    def failed(self) -> bool:
+        """Whether it has ended with an error; that something is not there is an answer, too."""
+        return self.error is not None and not isinstance(self.error, errors.NotFound)
+
+    @property
     def milliseconds(self) -> float:
         """How long it has taken so far."""
         return 1e3 * (time.perf_counter() - self._began)
@@ -218,7 +223,7 @@ class Operation:
             self.span.end(self)
         if _traces:
             level, category, within = self.level, self.category, None
-            if error is not None and not isinstance(error, errors.NotFound):
+            if error is not None and self.failed:
                 level, category, within = _severity(error), "error", self.category
             _tell(Event(level, category, self.name, self.session, self.facts, self, ended=True, within=within))
 

@@ -72,7 +72,7 @@ class Figures:
         found.times.append(operation.seconds)
         if operation.outer is not None:
             self._inner[operation.outer.number] += round(1e6 * operation.seconds)
-        if operation.error is not None:
+        if operation.failed:
             found.errors += 1
             self._errors[type(operation.error).__name__] += 1
         if operation.category == "provider" and operation.name == "chat":
@@ -81,7 +81,7 @@ class Figures:
     def _asked(self, operation: tracing.Operation) -> None:
         model = self._model(operation.facts)
         model["requests"] += 1
-        model["failures"] += operation.error is not None
+        model["failures"] += operation.failed
         model["milliseconds"] += round(1e3 * operation.seconds)
         for name, value in (operation.facts.get("usage") or {}).items():
             if isinstance(value, int) and not isinstance(value, bool):
@@ -91,10 +91,11 @@ class Figures:
         return self._models.setdefault(str(facts.get("model") or "unknown"), Counter())
 
     def summary(self) -> dict[str, Any]:
-        """{"seconds", "cpu_seconds" (of the process), "max_rss_kib", "sessions", "events" (by level), "operations": {name:
-        {category, count, errors, total_ms, own_ms, p50_ms, p95_ms, max_ms, cpu_ms, bytes_written, fsyncs, fsync_ms}},
-        "bottlenecks": [{operation, own_ms, share}] (most of the time first; own: without what ran inside), "models":
-        {model: {requests, failures, retries, milliseconds, input_tokens, …}}, "errors": {kind: count}}."""
+        """{"seconds", "cpu_seconds" (of the process), "max_rss_kib", "sessions", "events" (by level), "happened" (by
+        name), "operations": {name: {category, count, errors, total_ms, own_ms, p50_ms, p95_ms, max_ms, cpu_ms,
+        bytes_written, fsyncs, fsync_ms}}, "bottlenecks": [{operation, own_ms, share}] (most of the time first; own is
+        without what ran inside), "models": {model: {requests, failures, retries, milliseconds, input_tokens, …}},
+        "errors": {kind: count}}."""
         with self._lock:
             operations = {name: _told(one) for name, one in sorted(self._operations.items())}
             levels = {word: self._levels[number] for word, number in tracing.LEVELS.items() if self._levels[number]}

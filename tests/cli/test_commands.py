@@ -17,7 +17,7 @@ DOCUMENTED = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = ("pydantic", "sqlite_utils", "zstandard", "sqlite3", "importlib.metadata")
 PLANNED = {"init", "sources", "migrate", "batches", "rollback", "original", "search", "list", "show", "log", "export"}
 PLANNED |= {"restore", "stats", "sql", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
-PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse"}
+PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse", "debug"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -37,7 +37,9 @@ each_command = pytest.mark.parametrize("name", ALL)
 
 def test_the_commands_are_those_that_were_meant() -> None:
     assert set(COMMANDS) == PLANNED
-    assert {name for name in ALL if " " in name} == {"index status", "index sync", "index rebuild"}
+    below = {"index": {"status", "sync", "rebuild"}, "debug": {"session", "history", "dump", "simulate", "provider"}}
+    expected = {f"{group} {name}" for group, names in below.items() for name in names}
+    assert {name for name in ALL if " " in name} == expected
 
 
 @each_command
