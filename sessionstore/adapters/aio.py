@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,6 +86,11 @@ async def closing(events: Any, document: Callable[[Any], Json]) -> AsyncGenerato
             yield {**document(event), "_request_id": ident}
     finally:
         await events.close()
+
+
+async def settled(value: Any) -> Any:
+    """A value that may have to be awaited: the libraries do not agree, nor do their releases."""
+    return await value if inspect.isawaitable(value) else value
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -94,7 +94,7 @@ class Anthropic(Adapter):
         """`messages.create` of the asynchronous client."""
         given = split(body, messages=[], max_tokens=body["max_tokens"])
         raw = await self.client_async().messages.with_raw_response.create(**given)
-        return {**document(raw.parse()), "_request_id": raw.headers.get("request-id")}
+        return {**document(await aio.settled(raw.parse())), "_request_id": raw.headers.get("request-id")}
 
     async def open_async(self, body: Json) -> AsyncIterator[Json]:
         """The same as a stream."""

@@ -111,7 +111,7 @@ class OpenAIChat(Adapter):
         """`chat.completions.create` of the asynchronous client."""
         client = self.client_async()
         raw = await client.chat.completions.with_raw_response.create(**split(body, messages=[]))
-        return {**document(raw.parse()), "_request_id": raw.headers.get("x-request-id")}
+        return {**document(await aio.settled(raw.parse())), "_request_id": raw.headers.get("x-request-id")}
 
     async def open_async(self, body: Json) -> AsyncIterator[Json]:
         """The same as a stream."""

@@ -114,7 +114,7 @@ class OpenAIResponses(OpenAIChat):
     async def send_async(self, body: Json) -> Json:
         """`responses.create` of the asynchronous client."""
         raw = await self.client_async().responses.with_raw_response.create(**split(body, input=[]))
-        found: Json = raw.parse().to_dict(mode="json")
+        found = document(await aio.settled(raw.parse()))
         return {**found, "_request_id": raw.headers.get("x-request-id"), "store": body["store"]}
 
     async def open_async(self, body: Json) -> AsyncIterator[Json]:

@@ -251,9 +251,7 @@ async def _ran(call: Message, toolbox: Toolbox, session: str | None) -> Message:
             if inspect.iscoroutinefunction(function):
                 response = await function(**given)
             else:
-                response = await aio.in_thread(lambda: function(**given))
-                if inspect.isawaitable(response):
-                    response = await response
+                response = await aio.settled(await aio.in_thread(lambda: function(**given)))
             work.told(result=lambda: response)
     except Exception as error:
         return running.failed(call, error)

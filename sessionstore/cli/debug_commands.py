@@ -148,12 +148,14 @@ def _row(one: Json) -> tuple[str, ...]:
 
 def _what(one: Json) -> str:
     told = [f"{number(one['added'])} added"] if one["added"] else []
-    for word in ("edited", "deleted"):
-        if one[word]:
-            told.append(f"{word} {', '.join(map(safe, one[word][:5]))}{', …' if len(one[word]) > 5 else ''}")
+    told += [_named(word, one[word]) for word in ("edited", "deleted") if one[word]]
     if one["fields"] and one["parents"]:
         told.append(f"fields {', '.join(one['fields'])}")
     return "; ".join([*told, *([one["damage"]] if one.get("damage") else [])]) or "-"
+
+
+def _named(word: str, names: list[str]) -> str:
+    return f"{word} {', '.join(map(safe, names[:5]))}{', …' if len(names) > 5 else ''}"
 
 
 @_below("dump", "dump @last --redact-content -o report.json")

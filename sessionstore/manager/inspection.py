@@ -257,19 +257,8 @@ def redacted(found: Json) -> Json:
     """A dump without what was said."""
     kept = {name: found[name] for name in ("format", "v", "version")}
     state_ = found["state"]
-    plain: tuple[str, ...] = (
-        "key",
-        "source",
-        "state",
-        "created_at",
-        "updated_at",
-        "heads",
-        "history",
-        "counts",
-        "usage",
-        "models",
-    )
-    plain += ("model", "provider", "path", "pending", "unfinished_answers", "persistence", "sizes", "dangling_calls")
+    plain = ["key", "source", "state", "created_at", "updated_at", "heads", "history", "counts", "usage", "models"]
+    plain += ["model", "provider", "path", "pending", "unfinished_answers", "persistence", "sizes", "dangling_calls"]
     kept["state"] = {name: state_[name] for name in plain if name in state_}
     kept["state"]["issues"] = len(state_.get("issues", ()))
     kept["state"]["index"] = {name: state_.get("index", {}).get(name) for name in ("exists", "current")}

@@ -351,8 +351,8 @@ def _severity(error: BaseException) -> int:
 
 
 def _makers(operation: Operation) -> list[Any]:
-    found = [_spans] if _spans and operation.category == "provider" else []
-    return found or [trace.otel for trace in _traces if trace.otel is not None][:1]
+    found = [trace.otel for trace in _traces if trace.otel is not None][:1]
+    return found or ([_spans] if _spans and operation.category == "provider" else [])
 
 
 def _tell(what: Event) -> None:
