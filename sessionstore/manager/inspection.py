@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 Json = dict[str, Any]
-REDACTED = frozenset({"content", "arguments", "response", "data", "uri", "record", "system"})
-"""Fields with what was said: a redacted dump has their lengths in their place."""
+REDACTED = frozenset({"content", "arguments", "response", "data", "uri", "record", "signature", "name", "x"})
+"""Fields with what was said: a redacted dump has their sizes in their place."""
 _PLAIN = frozenset(
-    {"id", "parent", "role", "time", "model", "provider", "usage", "finish_reason", "kind", "type", "name", "modality"}
-    | {"mime_type", "object", "bytes", "is_error"}
+    {"id", "parent", "role", "time", "model", "provider", "finish_reason", "kind", "type", "modality", "mime_type"}
+    | {"object", "bytes", "is_error"}
 )
 """Fields of messages and parts that say nothing of what was said."""
 
@@ -274,22 +274,29 @@ def redacted(found: Json) -> Json:
     return kept
 
 
-def _redacted(value: Any, name: str = "") -> Any:
-    """A message or part with lengths for texts; of `x` only the names of the fields are left."""
-    if isinstance(value, dict):
-        if name in ("x", "usage"):
-            return value if name == "usage" else {one: _measure(value[one]) for one in sorted(value)}
-        return {one: (value[one] if _is_plain(one, value) else _redacted(value[one], one)) for one in value}
-    if isinstance(value, list):
-        return [_redacted(one, name) for one in value] if name == "parts" else _measure(value)
-    return _measure(value)
+def _redacted(message: Json) -> Json:
+    """A message, or one of its parts, with sizes in the place of what was said. Fields that have no name in the
+    unified form are only counted: their names may say something, too."""
+    found: Json = {}
+    for name, value in message.items():
+        if name == "parts":
+            found[name] = [_redacted(part) for part in value]
+        elif _is_plain(name, message):
+            found[name] = value
+        elif name in REDACTED:
+            found[name] = _measure(value)
+        else:
+            found["other_fields"] = found.get("other_fields", 0) + 1
+    return found
 
 
 def _is_plain(name: str, value: Json) -> bool:
     """Whether a field's value is told as it is. A tool's name is; a file's is not."""
     if name == "name":
         return value.get("type") in ("tool_call", "tool_call_response")
-    return name in _PLAIN and isinstance(value[name], str | int | bool | float | None | dict)
+    if name == "usage":
+        return isinstance(value[name], dict) and not any(isinstance(one, str | dict) for one in value[name].values())
+    return name in _PLAIN and isinstance(value[name], str | int | bool | float | None)
 
 
 def _measure(value: Any) -> str:
