@@ -93,7 +93,7 @@ def test_an_imported_session_names_its_batch(imported: Program) -> None:
     program = imported
     key = ok(program("list", "--json")).json[0]["key"]
     [batch] = {one["batch"] for one in ok(program("debug", "history", key, "--json")).json["batches"]}
-    assert batch == ok(program("batches", "--json")).json[0]["batch"]
+    assert batch == ok(program("batches", "--json")).json[0]["id"]
     state = ok(program("debug", "session", key, "--json")).json
     assert state["sizes"]["chunks"]["count"] >= 1 and state["sizes"]["originals"]
 
