@@ -180,12 +180,13 @@ class Chat:
         else:
             if system:
                 given = [{"role": "system", "parts": [{"type": "text", "content": system}]}, *given]
-            given = incoming.tail(given, session.history(), session.revision.get("system") or ())
+            if incoming.may_repeat(given):
+                given = incoming.tail(given, session.history(), session.revision.get("system") or ())
             if session.model and wanted != session.model:
                 self.sessions.switch_model(session, wanted, consent=consent)
         turn = Turn(self.sessions, session, adapter, name, options, list(tools) if tools is not None else None)
         turn.say(given)
-        if thread.unanswered(session.history()) is None:
+        if thread.unanswered(turn.history()) is None:
             raise errors.UsageError(reason=f"{session.key} has no turn that waits for an answer; say something")
         return turn
 
@@ -208,6 +209,7 @@ class Turn:
         self._again = False
         """Whether an unfinished answer already follows what was asked."""
         self._began = 0.0
+        self._read: tuple[Any, Sequence[Message]] | None = None
         self.report = Report()
 
     def say(self, messages: Sequence[Message]) -> None:
@@ -215,6 +217,13 @@ class Turn:
         if messages:
             self.session.append([thread.stamped(message) for message in messages])
             _log_step("said", self.session, messages=len(messages))
+
+    def history(self) -> Sequence[Message]:
+        """The session's active path as it is now; not to be changed."""
+        name = self.session.revision.get("_name")
+        if self._read is None or name is None or self._read[0] != name:
+            self._read = name, self.session.history()
+        return self._read[1]
 
     def answered(self) -> Answer:
         """Ask, and keep the answer."""
@@ -244,8 +253,7 @@ class Turn:
 
     def asked(self) -> Ask:
         """The question to the model: the session so far, and the wishes of the caller."""
-        session = self.session
-        history = session.history()
+        session, history = self.session, self.history()
         asked = thread.unanswered(history)
         self._asked = history[asked] if asked is not None else None
         later = history[len(history) if asked is None else asked + 1 :]
