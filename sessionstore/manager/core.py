@@ -211,8 +211,8 @@ class SessionManager:
             for message in given:
                 message.setdefault("time", now())
             if given:
-                live.extend(*self.following(live.head(), given))
-                tracing.told(key, messages=len(given), conversation=live.head()["counts"]["messages"])
+                head = live.extend(*self.following(live.head(), given))
+                tracing.told(key, messages=len(given), conversation=head["counts"]["messages"])
             if state in lifecycle.RESTING and given:
                 live.say("state", None)
         self.changed(key)
