@@ -367,6 +367,7 @@ class SessionManager:
         tracing.told(before=made.old, after=made.new, warnings=len(made.warnings))
         return made
 
+    @traced("lifecycle", "share", INFO)
     def share(self, /, session: Named, agent: str, **options: Any) -> Agent:
         """Let an agent take part in a session; options are those of `Agent`."""
         from sessionstore.manager.sharing import share

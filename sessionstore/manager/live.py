@@ -87,6 +87,9 @@ class Live:
         with tracing.operation("persistence", "read", self.key) as reading:
             found = self._read_all(seen)
             reading.told(heads=found.heads, conversation=found.head["counts"]["messages"])
+            if found.leftover:
+                left = len(found.leftover)
+                tracing.event(tracing.INFO, "persistence", "recovery", self.key, left_by_killed_writers=left)
             return found
 
     def _read_all(self, seen: frozenset[str]) -> _State:

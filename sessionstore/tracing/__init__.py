@@ -173,7 +173,7 @@ class Operation:
         cpu: bool,
     ) -> None:
         self.category, self.name, self.session, self.level, self.facts = category, name, session, level, facts
-        self.detached, self.cpu = detached, cpu
+        self.detached, self.cpu = detached, cpu and not detached
         self.number, self.outer = next(_numbers), _current.get()
         self.seconds = self.fsync_seconds = 0.0
         self.cpu_seconds: float | None = None
@@ -346,8 +346,9 @@ def peak_memory() -> int | None:
 
 
 def _severity(error: BaseException) -> int:
-    """A caller that leaves, is cancelled or asks for what cannot be is no error of ours."""
-    return ERROR if isinstance(error, Exception) and not isinstance(error, errors.UsageError) else WARNING
+    """A caller that leaves, is cancelled, has to wait or asks for what cannot be is no error of ours."""
+    mild = isinstance(error, errors.UsageError | errors.LockedError) or not isinstance(error, Exception)
+    return WARNING if mild else ERROR
 
 
 def _makers(operation: Operation) -> list[Any]:

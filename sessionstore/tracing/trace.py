@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -94,10 +95,13 @@ class Trace:
         return self.categories is None or what.category in self.categories or what.within in self.categories
 
     def take(self, what: tracing.Event) -> None:
-        """Hear of an event. A sink that cannot write never stops what is traced."""
-        self.figures.take(what)
-        if not self.wants(what):
-            return
+        """Hear of an event. Whatever goes wrong in telling it never stops what is traced."""
+        with contextlib.suppress(Exception):
+            self.figures.take(what)
+            if self.wants(what):
+                self._tell(what)
+
+    def _tell(self, what: tracing.Event) -> None:
         record = sinks.record(what, f"{LOGGER}.{what.category}", details=self.level <= tracing.DEBUG)
         record.__dict__["content"] = sinks.content(what) if self.content and what.level <= tracing.TRACE else {}
         for handler in (*self._own, *self._foreign):

@@ -298,7 +298,7 @@ def slow() -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            time.sleep(WAIT)
+            time.sleep(10 * WAIT if body["model"] == "gpt-5-slow" else WAIT)
             said = body["messages"][-1]["content"]
             message = {"role": "assistant", "content": f"You said {said}"}
             whole = {
@@ -361,11 +361,11 @@ def test_the_loop_goes_on_while_many_wait(sessions: SessionManager, slow: str) -
             await chat.ask("warm up", "gpt-5", "warm")
             last = time.monotonic()
             ticking = asyncio.create_task(tick())
-            await asyncio.gather(*(chat.ask("x", "gpt-5", f"s{n}") for n in range(10)))
+            await asyncio.gather(*(chat.ask("x", "gpt-5-slow", f"s{n}") for n in range(3)))
             ticking.cancel()
             return longest
 
-    assert asyncio.run(main()) < WAIT
+    assert asyncio.run(main()) < 5 * WAIT  # half of what each of them waits
 
 
 def test_two_who_ask_in_one_session_at_once_are_both_answered(
@@ -435,3 +435,100 @@ def test_the_answer_is_a_document_of_another_shape(
 
     asyncio.run(main())
     assert [role for role, _ in said(reopened("native:s"))] == ["user"]
+
+
+def test_each_piece_may_be_waited_for_with_a_limit(play: Any, mocked: Mocked, reopened: Reopened) -> None:
+    """Before Python 3.12 `wait_for` reads every piece in a task of its own."""
+    mocked.break_(reply("One two three."))
+
+    async def scene(chat: AsyncChat) -> None:
+        pieces = aiter(await chat.stream("Count", "gpt-5", "s"))
+        heard = ""
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                heard += (await asyncio.wait_for(anext(pieces), 10)).text
+        assert heard == "One two three."
+
+    play(scene)
+    assert said(reopened("native:s"))[1] == ("assistant", "One two three.")
+
+
+def test_a_trace_follows_what_is_done_in_threads(sessions: SessionManager) -> None:
+    from sessionstore import tracing
+
+    async def main() -> None:
+        async with AsyncChat(sessions) as chat:
+            await asyncio.gather(*(chat.ask(f"x{n}", "simulated/429,slow:0.05", f"s{n}") for n in range(5)))
+            async with await chat.stream("y", "simulated/long:9", "s0", consent=True) as stream:
+                async for _ in stream:
+                    break
+
+    with tracing.configure("ERROR") as trace:
+        asyncio.run(main())
+    summary = trace.summary()
+    assert summary["operations"]["chat"]["count"] == 6 and summary["operations"]["chat"]["errors"] == 1
+    assert summary["models"]["429,slow:0.05"]["retries"] == 5 and summary["errors"] == {"GeneratorExit": 1}
+    assert summary["sessions"] >= 5
+
+
+def test_a_model_that_only_calls_tools_is_stopped(play: Any, mocked: Mocked) -> None:
+    call = {"type": "reply", "tool_calls": [{"name": "again", "arguments": {}}]}
+    mocked.break_(*[call] * 50)
+    again = {"tools": [{"name": "again", "parameters": {}}], "toolbox": {"again": lambda: "once more"}}
+
+    async def scene(chat: AsyncChat) -> None:
+        with pytest.raises(errors.UsageError, match="has called tools 20 times"):
+            await chat.ask("Go", "gpt-5", "s", **again)
+        with pytest.raises(errors.UsageError, match="has called tools 20 times"):
+            await (await chat.stream((), session_id="s", **again)).answer()
+
+    play(scene)
+
+
+def test_cancelled_twice_what_has_come_is_kept_all_the_same(
+    sessions: SessionManager, reopened: Reopened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sessionstore.chat.core import Turn
+
+    keep = Turn.keep
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(0.3)
+        return keep(*given)
+
+    monkeypatch.setattr(Turn, "keep", slowly)
+
+    async def main() -> None:
+        async with AsyncChat(sessions) as chat:
+            heard = asyncio.Event()
+
+            async def read() -> None:
+                async for _ in await chat.stream("x", "simulated/long:50", "s"):
+                    heard.set()
+                    await asyncio.sleep(30)
+
+            task = asyncio.create_task(read())
+            await heard.wait()
+            for _ in range(3):
+                task.cancel()
+                await asyncio.sleep(0.05)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0.5)
+
+    asyncio.run(main())
+    assert reopened("native:s")[1]["kind"] == "error"
+
+
+def test_what_a_broken_program_raises_in_its_thread_arrives(sessions: SessionManager) -> None:
+    async def main() -> None:
+        async with AsyncChat(sessions, {"claude-code": Settings(command="/no/such/program", retries=0)}) as chat:
+            for call in (chat.ask, chat.stream):
+                with pytest.raises(errors.ProviderUnreachable):
+                    await _whole(await call("Hello", "claude-code", "s"))
+
+    asyncio.run(main())
+
+
+async def _whole(stream: Any) -> Any:
+    return await stream.answer()

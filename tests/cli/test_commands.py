@@ -102,7 +102,7 @@ def understood(line: str) -> bool:
     words = shlex.split(line.partition(" | ")[0], comments=True)[1:]
     for mark in (">", "||"):
         words = words[: words.index(mark)] if mark in words else words
-    if words[0] in ("--store", "--version"):
+    if words[0] in ("--store", "--trace", "--version"):
         words = words[2:]
     context, command = click.Context(cli, info_name="sessionstore"), click.Command("sessionstore")
     found: click.Command | None = cli

@@ -317,3 +317,27 @@ def test_an_append_is_not_slower_by_much_while_it_is_traced(sessions: SessionMan
     with tracing.configure("DEBUG", file=tmp_path / "t.jsonl"):
         traced = median()
     assert traced < plain + 5e-3
+
+
+def test_a_sink_that_raises_stops_nothing(sessions: SessionManager) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("no")
+
+    with tracing.configure("TRACE", handlers=[Broken()]):
+        assert sessions.create("s").add_user("x")
+
+
+def test_names_are_found_without_the_index_and_that_is_told(
+    sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions.create("session-of-ada")
+    monkeypatch.setattr(sessions.keeper, "reader", _busy)
+    kept = Kept()
+    with tracing.configure("WARNING", handlers=[kept]):
+        assert sessions.get("session-of").key == "native:session-of-ada"
+    assert "Busy" in kept.named("fallback", None)[0]["warning"]
+
+
+def _busy() -> Any:
+    raise errors.Busy(what="the index", holder="")
