@@ -41,6 +41,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("gemma", "gemini"),
     ("kimi", "kimi"),
     ("moonshot", "kimi"),
+    ("simulated", "simulated"),
 )
 """Which adapter answers for a model's name, by its beginning; the first that fits."""
 
