@@ -387,7 +387,8 @@ def test_two_who_ask_in_one_session_at_once_are_both_answered(
 def test_a_program_is_run_in_a_thread(sessions: SessionManager, tmp_path: Path, reopened: Reopened) -> None:
     import sys
 
-    fake = Path(__file__).parents[1] / "adapters" / "fake_claude.py"
+    fake = tmp_path / "fake_claude.py"  # it keeps its sessions beside itself
+    fake.write_bytes((Path(__file__).parents[1] / "adapters" / "fake_claude.py").read_bytes())
     program = tmp_path / "claude"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {fake} "$@"\n')
     program.chmod(0o755)
