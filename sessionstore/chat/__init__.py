@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessionstore.adapters.base import Delta, Settings
+    from sessionstore.chat.aio import AsyncChat, AsyncStreaming
     from sessionstore.chat.core import Answer, Chat, Streaming, chat
 
-__all__ = ["Answer", "Chat", "Delta", "Settings", "Streaming", "chat"]
+__all__ = ["Answer", "AsyncChat", "AsyncStreaming", "Chat", "Delta", "Settings", "Streaming", "chat"]
 
-_HOMES = {"Delta": "adapters.base", "Settings": "adapters.base"}
+_HOMES = {"Delta": "adapters.base", "Settings": "adapters.base", "AsyncChat": "chat.aio", "AsyncStreaming": "chat.aio"}
 
 
 def __getattr__(name: str) -> Any:
