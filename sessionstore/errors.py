@@ -5,14 +5,14 @@ its exit code, so text, code and raise site cannot drift. The command line catch
 
     SessionstoreError (1)
     ├── UsageError (2)            NotFound, Ambiguous, NoStore, SearchSyntax, NoConsent, UnknownModel,
-    │                             NoCredentials, LibraryMissing
+    │                             NoCredentials, LibraryMissing, SecretsFound
     ├── DamageError (3)           ObjectMissing, ObjectCorrupt, RevisionCorrupt, StoreMarkerCorrupt, JournalCorrupt
     ├── LockedError (4)           Busy, LocksUnavailable
     ├── PartialError (5)
     ├── StorageError (6)          NoSpace, WriteFailed, ReadFailed, ReadOnly
     ├── FormatTooNew (7)
     ├── ForeignError (1)          Unrecognised, SourceInvalid, SourceChanged, VerificationFailed, RollbackRefused,
-    │                             Purged, GivenUp, NoFTS5
+    │                             Purged, GivenUp, NoFTS5, Drifted
     └── ProviderError (1)         ProviderRefused (ContextTooLong), ProviderDenied, RateLimited, ProviderDown,
                                   ProviderUnreachable, AnswerCut, AnswerInvalid
 """
@@ -78,6 +78,10 @@ class SearchSyntax(UsageError):
 
 class NoConsent(UsageError):
     """{key} goes on with {model} only with consent (--yes; in a program consent=True){warnings}"""
+
+
+class SecretsFound(UsageError):
+    """{what} would leave, so nothing was written; --redact replaces them, --allow-secrets lets them out"""
 
 
 class DamageError(SessionstoreError):
@@ -184,6 +188,10 @@ class VerificationFailed(ForeignError):
 
 class RollbackRefused(ForeignError):
     """batch {batch} cannot be rolled back: {reason}"""
+
+
+class Drifted(ForeignError):
+    """{path} was left as it is: {reason}; see `sessionstore dual status`"""
 
 
 class NoFTS5(ForeignError):

@@ -1,14 +1,12 @@
 """The only module that makes files durable, renames, removes or locks them.
 
-Everything else asks this one, so that durability rules live in one place and fault tests can stand in for it.
-
-Writing a file (`write_new`), and what a kill or power loss between two steps leaves:
+Everything else asks this one, so that durability rules live in one place and fault tests can stand in for it. Writing
+a file (`write_new`), and what a kill or power loss between two steps leaves:
   1. make a temp file in `tmp/` with O_EXCL   an unfinished temp file, swept later
   2. write all bytes, fsync                   the same
   3. rename to the final name                 the file under its name, complete
   4. fsync the directory                      the name may be lost by power loss: not yet acknowledged
-Only after step 4 is success reported. Inside a `Flush`, steps 2 and 4 are put off and done for many files at once,
-before anything that points to them is written.
+Success is reported after step 4. In a `Flush`, 2 and 4 are done for many files at once, before what points to them.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from sessionstore import errors
+from sessionstore import errors, tracing
 
 _POSIX = os.name == "posix"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -79,6 +77,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, memoryview(data)[written:])
+    tracing.wrote(written)
 
 
 def fsync_file(path: str) -> None:
@@ -96,7 +95,7 @@ def fsync_directory(path: str) -> None:
         return
     descriptor = os.open(path, _OPEN_READ)
     try:
-        os.fsync(descriptor)
+        tracing.timed_flush(os.fsync, descriptor)
     except OSError as error:
         if error.errno not in _DIRECTORY_SYNC_MISSING:
             raise
@@ -112,13 +111,14 @@ def _fsync(descriptor: int) -> None:
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
-    os.fsync(descriptor)
+    tracing.timed_flush(os.fsync, descriptor)
 
 
 def warn(sentence: str) -> None:
     """Remember a warning for the user, once."""
     if sentence not in warnings:
         warnings.append(sentence)
+        tracing.event(tracing.WARNING, "persistence", "fallback", warning=sentence)
 
 
 _doubtful: set[str] = set()

@@ -19,6 +19,8 @@ from sessionstore import canonical, errors, fsio
 FORMAT = "sessionstore"
 VERSION = 1
 MARKER = "STORE.json"
+PAIRING = "sessionstore.dual"
+"""The file that says, in a directory of legacy files, that a store writes there too (see `sessionstore.dual`)."""
 FEATURES: frozenset[str] = frozenset()
 """Feature flags this program understands; a store that needs another one to be read or written is refused."""
 

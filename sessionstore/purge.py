@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessionstore import canonical, checks, errors, fsio, layout, notes, objects
+from sessionstore import canonical, checks, errors, fsio, layout, notes, objects, tracing
 from sessionstore.closure import NAMES, Reference, kept_originals, objects_of, objects_of_original
 from sessionstore.gc import sweep_temp
 from sessionstore.journal import Journals, Line, begin_line, now
@@ -86,7 +86,7 @@ def purge(store: Store, key: str, *, reason: str | None = None) -> Purged:
     """Erase a session. The caller removes it from the index. Raises `NotFound` when there is nothing of it, `Busy`,
     `LocksUnavailable`, `ReadFailed` when it cannot be told what other sessions need."""
     result = Purged(key)
-    with store.exclusively("purge"):
+    with tracing.operation("lifecycle", "purge", key, level=tracing.INFO), store.exclusively("purge"):
         needs = _needs(store, key)
         tombstone = notes.notes_of(store, key).get(notes.TOMBSTONE)
         if not needs.paths and not notes.names_of(store, key):

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from sessionstore import canonical, errors, fsio, layout, lineage, locks, objects, references
+from sessionstore import canonical, errors, fsio, layout, lineage, locks, objects, references, tracing
 from sessionstore.compose import Composer
 
 Revision = dict[str, Any]
@@ -247,6 +247,10 @@ class Store:
             return self._commit(composer.finish(key, {**carried(heads[0]), **(fields or {})}))
 
     def _commit(self, revision: Revision) -> str:
+        with tracing.operation("persistence", "commit", revision["key"]):
+            return self._committed(revision)
+
+    def _committed(self, revision: Revision) -> str:
         known = self.revisions_of(revision["key"])
         heads = self.heads_of(known)
         for head in heads:

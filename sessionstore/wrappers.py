@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sessionstore import errors
@@ -115,16 +115,31 @@ def conversation(session: Session, most: int | None = None) -> str:
 
 
 def report(sessions: Sequence[Session]) -> str:
-    """Sessions for people, latest first."""
-    lines = ["## Active Kimi Sessions"]
-    for session in sessions:
-        revision = session.revision
-        topics = session.id.split("_")[0].split("-")
-        lines += ["", f"### {session.id}", f"- Topics: {', '.join(topics)}"]
-        lines += [f"- Messages: {len(session.history())}"]
-        lines += [f"- Created: {str(revision.get('created_at') or 'unknown')[:10]}"]
-        lines += [f"- Last accessed: {str(revision.get('updated_at') or 'unknown')[:10]}"]
-    return "\n".join(lines) if sessions else "No active sessions found."
+    """Sessions for people, in that order."""
+    return listed(
+        {
+            "session_id": session.id,
+            "created": str(session.revision.get("created_at") or "Unknown"),
+            "last_accessed": str(session.revision.get("updated_at") or "Unknown"),
+            "message_count": len(session.history()),
+        }
+        for session in sessions
+    )
+
+
+def listed(sessions: Iterable[Mapping[str, Any]]) -> str:
+    """Sessions for people: {"session_id", "created", "last_accessed", "message_count"}; of times the day is shown."""
+    told = []
+    for one in sessions:
+        name = str(one["session_id"])
+        told.append(
+            f"- **{name}**\n"
+            f"  - Topics: {name.split('_')[0].replace('-', ' ')}\n"
+            f"  - Messages: {one['message_count']}\n"
+            f"  - Created: {str(one['created']).partition('T')[0]}\n"
+            f"  - Last accessed: {str(one['last_accessed']).partition('T')[0]}\n\n"
+        )
+    return f"## Active Kimi Sessions\n\n{''.join(told)}" if told else "No active sessions found."
 
 
 def clear(chat: Chat, name: str) -> str:
@@ -132,23 +147,25 @@ def clear(chat: Chat, name: str) -> str:
     if name == "@all":
         found = list(_sessions(chat))
         for session in found:
-            _begin_anew(session)
+            begin_anew(session)
         return f"All {len(found)} sessions cleared successfully."
     try:
         session = chat.sessions.get(name)
     except errors.NotFound:
         return f"Session '{name}' not found."
-    _begin_anew(session)
+    begin_anew(session)
     return f"Session '{name}' cleared successfully."
 
 
-def _begin_anew(session: Session) -> None:
-    system = [message for message in session.history() if message["role"] == "system" and "kind" not in message]
-    parts = [{"type": "text", "content": text} for message in system for text in texts(message["parts"])]
+def begin_anew(session: Session, *, system: bool = True) -> None:
+    """Let the next word in a session begin anew, with the same instructions unless `system` is false."""
+    told = [message for message in session.history() if message["role"] == "system" and "kind" not in message]
+    parts = [{"type": "text", "content": text} for one in told for text in texts(one["parts"]) if system]
     session.append([{"role": "system", "parent": None, "parts": parts, "x": {"cleared": True}}])
 
 
-def _is_cleared(session: Session) -> bool:
+def is_cleared(session: Session) -> bool:
+    """Whether a session was cleared and nothing was said in it since."""
     history = session.history()
     return bool(history) and bool((history[-1].get("x") or {}).get("cleared"))
 
@@ -159,7 +176,7 @@ def _sessions(chat: Chat) -> Iterator[Session]:
     for one in chat.sessions.list(limit=1_000_000):
         if one["source"] == "native" or (one["source"] in OLDER and any(map(_is_kimi, one["models"]))):
             session = chat.sessions.get(one["key"])
-            if _is_kimi(session.model) and not _is_cleared(session):
+            if _is_kimi(session.model) and not is_cleared(session):
                 yield session
 
 
@@ -177,7 +194,8 @@ def _there(chat: Chat, name: str) -> bool:
 
 
 def _model(chat: Chat, model: str, usual: str, session_id: str | None) -> str | None:
-    """The model to ask: the session's own unless another one than the usual is named."""
-    if model != usual or session_id is None or not _there(chat, session_id):
-        return model
-    return None
+    """The model to ask: the session's own, if it has one, unless another one than the usual is named."""
+    from sessionstore.chat.thread import find
+
+    session = find(chat.sessions, session_id) if model == usual else None
+    return model if session is None or not session.model else None

@@ -11,31 +11,34 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sessionstore"
 
 LAYERS = (
-    {"errors", "models", "canonical", "fsio", "locks"},
+    {"errors", "tracing", "models", "canonical", "fsio", "locks", "flags"},
     {"layout", "objects", "pages", "chunks", "references"},
     {"compose", "lineage", "journal"},
     {"store"},
     {"closure", "notes"},
     {"checks", "verify", "gc", "purge", "compact", "views", "doctor", "repair"},
     {"importers", "exporters"},
+    {"secrets"},
     {"migrate"},
     {"index"},
     {"archive"},
     {"watch"},
     {"manager"},
+    {"dual"},
     {"adapters"},
     {"chat"},
     {"wrappers"},
     {"compat"},
     {"mcp_server"},
     {"web"},
+    {"publish"},
     {"cli"},
     {"llm_plugin"},
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""
 
 PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"exporters", "canonical", "errors"}}
-PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors"}
+PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors", "tracing"}
 """Formats know nothing of the store."""
 
 ON_DEMAND = {"compat", "mcp_server", "llm_plugin"}

@@ -23,6 +23,7 @@ OWN: dict[str, str] = {
     "gemini": "gemini:Gemini",
     "kimi": "kimi:Kimi",
     "claude-code": "claude_code:ClaudeCode",
+    "simulated": "simulated:Simulated",
 }
 """The adapters of this package: name -> module:class."""
 FAMILIES: tuple[tuple[str, str], ...] = (
@@ -40,6 +41,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("gemma", "gemini"),
     ("kimi", "kimi"),
     ("moonshot", "kimi"),
+    ("simulated", "simulated"),
 )
 """Which adapter answers for a model's name, by its beginning; the first that fits."""
 

@@ -6,12 +6,12 @@ What it cannot take: reasoning that it has not signed itself, pictures by the as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
-from sessionstore.adapters import usage
+from sessionstore.adapters import aio, usage
 from sessionstore.adapters.base import Adapter, Ask, Delta, Gatherer, Json, Message
-from sessionstore.adapters.openai_chat import closing, split
+from sessionstore.adapters.openai_chat import closing, document, split
 from sessionstore.exporters import anthropic
 from sessionstore.exporters.report import Report
 
@@ -90,14 +90,32 @@ class Anthropic(Adapter):
             self.client().messages.create(**split(body, messages=[], max_tokens=body["max_tokens"]), stream=True)
         )
 
+    async def send_async(self, body: Json) -> Json:
+        """`messages.create` of the asynchronous client."""
+        given = split(body, messages=[], max_tokens=body["max_tokens"])
+        raw = await self.client_async().messages.with_raw_response.create(**given)
+        return {**document(await aio.settled(raw.parse())), "_request_id": raw.headers.get("request-id")}
+
+    async def open_async(self, body: Json) -> AsyncIterator[Json]:
+        """The same as a stream."""
+        given = split(body, messages=[], max_tokens=body["max_tokens"])
+        return aio.closing(await self.client_async().messages.create(**given, stream=True), document)
+
     def connect(self) -> Any:
         """The client of the library; it does not try again by itself."""
+        return self._made("Anthropic")
+
+    def connect_async(self) -> Any:
+        """The asynchronous client of the library."""
+        return self._made("AsyncAnthropic")
+
+    def _made(self, kind: str) -> Any:
         try:
-            from anthropic import Anthropic as Client
+            import anthropic as library
         except ImportError:
             raise self.missing() from None
         settings = self.settings
-        return Client(
+        return getattr(library, kind)(
             api_key=self.key(),
             base_url=settings.base_url or self.url,
             timeout=settings.timeout,

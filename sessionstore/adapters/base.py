@@ -11,15 +11,18 @@ provider wants it, and raise nothing but `errors.ProviderError` and `errors.Usag
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
-from sessionstore import canonical, errors
+from sessionstore import canonical, errors, tracing
 from sessionstore.adapters import patience
 from sessionstore.adapters.failures import failure
 from sessionstore.exporters.report import Report
@@ -140,6 +143,7 @@ class Adapter(ABC):
         self.settings = settings or Settings()
         self._lock = threading.Lock()
         self._connected: Any = None
+        self._connected_async: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
     # -- pure --------------------------------------------------------------------------------------------------------
 
@@ -167,17 +171,32 @@ class Adapter(ABC):
 
     def answer(self, ask: Ask, report: Report | None = None) -> Message:
         """Ask and get the answer. Raises `ProviderError`, `UsageError`."""
-        body = self._body(ask, report)
+        body = self.body(ask, report)
         response = self._patiently(lambda: self.send(body), ask)
         return self.understood(lambda: self.message(response), ask)
 
     def stream(self, ask: Ask, report: Report | None = None) -> Stream:
         """Ask and get the answer as it comes. Raises `ProviderError`, `UsageError`, also while it is read."""
-        body = self._body(ask, report)
+        body = self.body(ask, report)
         return Stream(self, ask, self._patiently(lambda: self.open(body), ask))
+
+    async def send_async(self, body: Json) -> Json:
+        """Like `send`, in an event loop. Without an asynchronous client it is done in a thread."""
+        from sessionstore.adapters import aio
+
+        return await aio.in_thread(lambda: self.send(body))
+
+    async def open_async(self, body: Json) -> AsyncIterator[Json]:
+        """Like `open`, in an event loop."""
+        from sessionstore.adapters import aio
+
+        return await aio.threaded(lambda: self.open(body))
 
     def connect(self) -> Any:
         """The provider's library, ready to be called. Raises `LibraryMissing`, `NoCredentials`."""
+
+    def connect_async(self) -> Any:
+        """The same for an event loop."""
 
     def client(self) -> Any:
         """What `connect` gives, made once: it holds the connections, and threads may share it."""
@@ -185,6 +204,21 @@ class Adapter(ABC):
             if self._connected is None:
                 self._connected = self.connect()
             return self._connected
+
+    def client_async(self) -> Any:
+        """What `connect_async` gives, made once for each event loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop not in self._connected_async:
+                self._connected_async[loop] = self.connect_async()
+            return self._connected_async[loop]
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        with self._lock:
+            made = self._connected_async.pop(asyncio.get_running_loop(), None)
+        if made is not None:
+            await (made.aclose() if hasattr(made, "aclose") else made.close())
 
     def close(self) -> None:
         """Close the connections; the next question makes new ones."""
@@ -210,6 +244,13 @@ class Adapter(ABC):
         """What a library has raised as one of our errors, without any secret in it."""
         return failure(self.title, error, model=ask.model, secrets=(self.settings.api_key or "",))
 
+    def place(self) -> Json:
+        """Where the provider is asked, for traces: {"address", "port"}."""
+        parts = urlsplit(self.settings.base_url or self.url)
+        if not parts.hostname:
+            return {}
+        return {"address": parts.hostname, "port": parts.port or (80 if parts.scheme == "http" else 443)}
+
     def understood(self, make: Callable[[], T], ask: Ask) -> T:
         """What `make` makes of what the provider has sent. Raises `AnswerInvalid` when that is of another shape."""
         try:
@@ -218,7 +259,8 @@ class Adapter(ABC):
             reason = f"it has another shape ({type(error).__name__})"
             raise errors.AnswerInvalid(provider=self.title, reason=reason, model=ask.model) from None
 
-    def _body(self, ask: Ask, report: Report | None) -> Json:
+    def body(self, ask: Ask, report: Report | None = None) -> Json:
+        """The body of the request, as it can be sent."""
         body: Json = canonical.clean(self.request(ask, report if report is not None else Report()))
         return body
 
@@ -232,10 +274,18 @@ class Adapter(ABC):
                 raise self.failure(error, ask) from None
 
         settings = self.settings
-        return patience.insist(once, settings.retries, settings.patience, settings.sleep, self._tell)
+        return patience.insist(once, settings.retries, settings.patience, settings.sleep, self.tell_retry)
 
-    def _tell(self, error: errors.ProviderError, seconds: float) -> None:
+    def tell_retry(self, error: errors.ProviderError, seconds: float) -> None:
+        """Tell whoever listens that the provider is asked again."""
         _log.warning("%s; asking again in %.1f s", error, seconds, extra={"provider": self.provider})
+        facts = {
+            "error": type(error).__name__,
+            "status": error.fields.get("status"),
+            "model": error.fields.get("model"),
+        }
+        facts |= {"request_id": error.fields.get("request_id"), "provider": self.provider, "reason": str(error)}
+        tracing.event(tracing.WARNING, "provider", "retry", None, seconds=round(seconds, 3), **facts)
 
 
 class Stream:

@@ -9,7 +9,7 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from enum import Enum
 from typing import Any
 
@@ -112,6 +112,19 @@ class Gemini(Adapter):
         first = next(pieces, None)
         return _documents(first, pieces)
 
+    async def send_async(self, body: Json) -> Json:
+        """`models.generate_content` of the asynchronous client."""
+        return document(await self.client_async().models.generate_content(**_arguments(body)))
+
+    async def open_async(self, body: Json) -> AsyncIterator[Json]:
+        """The same as a stream."""
+        pieces = await self.client_async().models.generate_content_stream(**_arguments(body))
+        return _documents_async(await anext(pieces, None), pieces)
+
+    def connect_async(self) -> Any:
+        """The asynchronous client of the library."""
+        return self.connect().aio
+
     def connect(self) -> Any:
         """The client of the library; it does not try again by itself."""
         try:
@@ -166,6 +179,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+async def _documents_async(first: Any, pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Json, None]:
+    try:
+        if first is not None:
+            yield document(first)
+        async for piece in pieces:
+            yield document(piece)
+    finally:
+        await pieces.aclose()
 
 
 def _documents(first: Any, pieces: Generator[Any]) -> Iterator[Json]:

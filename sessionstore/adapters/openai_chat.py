@@ -4,11 +4,11 @@ What it cannot take: reasoning, images in tool results, pictures by the assistan
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any, ClassVar
 
 from sessionstore import errors
-from sessionstore.adapters import usage
+from sessionstore.adapters import aio, usage
 from sessionstore.adapters.base import Adapter, Ask, Delta, Gatherer, Json, Message
 from sessionstore.exporters import openai
 from sessionstore.exporters.report import Report
@@ -99,7 +99,7 @@ class OpenAIChat(Adapter):
         """`chat.completions.create`."""
         raw = self.client().chat.completions.with_raw_response.create(**split(body, messages=[]))
         response = raw.parse()
-        return {**_document(response), "_request_id": raw.headers.get("x-request-id")}
+        return {**document(response), "_request_id": raw.headers.get("x-request-id")}
 
     def open(self, body: Json) -> Iterator[Json]:
         """`chat.completions.create(stream=True)`, with the usage at the end."""
@@ -107,14 +107,33 @@ class OpenAIChat(Adapter):
         events = self.client().chat.completions.create(**split(body, messages=[]), stream=True)
         return closing(events)
 
+    async def send_async(self, body: Json) -> Json:
+        """`chat.completions.create` of the asynchronous client."""
+        client = self.client_async()
+        raw = await client.chat.completions.with_raw_response.create(**split(body, messages=[]))
+        return {**document(await aio.settled(raw.parse())), "_request_id": raw.headers.get("x-request-id")}
+
+    async def open_async(self, body: Json) -> AsyncIterator[Json]:
+        """The same as a stream."""
+        body = {"stream_options": {"include_usage": True}, **body}
+        events = await self.client_async().chat.completions.create(**split(body, messages=[]), stream=True)
+        return aio.closing(events, document)
+
     def connect(self) -> Any:
         """The client of the library; it does not try again by itself."""
+        return self._made("OpenAI")
+
+    def connect_async(self) -> Any:
+        """The asynchronous client of the library."""
+        return self._made("AsyncOpenAI")
+
+    def _made(self, kind: str) -> Any:
         try:
-            from openai import OpenAI
+            import openai
         except ImportError:
             raise self.missing() from None
         settings = self.settings
-        return OpenAI(
+        return getattr(openai, kind)(
             api_key=self.key(),
             base_url=settings.base_url or self.url,
             timeout=settings.timeout,
@@ -137,7 +156,7 @@ def choice(wanted: str) -> Any:
     return {"type": "function", "function": {"name": wanted}}
 
 
-def _document(response: Any) -> Json:
+def document(response: Any) -> Json:
     """A library's object as the JSON it was made of."""
     if not hasattr(response, "to_dict"):
         raise errors.AnswerInvalid(provider="the provider", reason="it is no JSON object")
@@ -151,7 +170,7 @@ def closing(events: Any) -> Generator[Json]:
     ident = headers.get("x-request-id") or headers.get("request-id")
     try:
         for event in events:
-            yield {**_document(event), "_request_id": ident}
+            yield {**document(event), "_request_id": ident}
     finally:
         events.close()
 

@@ -5,12 +5,12 @@ last answer that OpenAI has kept (`previous_response_id`); an id in `extra["conv
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, ClassVar
 
-from sessionstore.adapters import usage
+from sessionstore.adapters import aio, usage
 from sessionstore.adapters.base import Ask, Delta, Gatherer, Json, Message
-from sessionstore.adapters.openai_chat import OpenAIChat, closing, split
+from sessionstore.adapters.openai_chat import OpenAIChat, closing, document, split
 from sessionstore.exporters import content
 from sessionstore.exporters.report import Report
 from sessionstore.exporters.tools import definitions
@@ -111,16 +111,39 @@ class OpenAIResponses(OpenAIChat):
         """`responses.create(stream=True)`."""
         return _with_store(closing(self.client().responses.create(**split(body, input=[]), stream=True)), body["store"])
 
+    async def send_async(self, body: Json) -> Json:
+        """`responses.create` of the asynchronous client."""
+        raw = await self.client_async().responses.with_raw_response.create(**split(body, input=[]))
+        found = document(await aio.settled(raw.parse()))
+        return {**found, "_request_id": raw.headers.get("x-request-id"), "store": body["store"]}
+
+    async def open_async(self, body: Json) -> AsyncIterator[Json]:
+        """The same as a stream."""
+        events = await self.client_async().responses.create(**split(body, input=[]), stream=True)
+        return _with_store_async(aio.closing(events, document), body["store"])
+
 
 def _with_store(events: Generator[Json], store: bool) -> Iterator[Json]:
     """The events; the response says whether it is kept, also where the server does not."""
     try:
         for event in events:
-            if isinstance(event.get("response"), dict):
-                event["response"]["store"] = store
-            yield event
+            yield _marked(event, store)
     finally:
         events.close()
+
+
+async def _with_store_async(events: AsyncGenerator[Json, None], store: bool) -> AsyncGenerator[Json, None]:
+    try:
+        async for event in events:
+            yield _marked(event, store)
+    finally:
+        await events.aclose()
+
+
+def _marked(event: Json, store: bool) -> Json:
+    if isinstance(event.get("response"), dict):
+        event["response"]["store"] = store
+    return event
 
 
 def _kept(found: list[Turn]) -> tuple[str, int] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sessionstore.errors import ProviderError
@@ -31,6 +32,25 @@ def insist(
                 raise
             tell(error, seconds)
         sleep(seconds)
+    raise AssertionError("unreachable")
+
+
+async def insist_async(
+    call: Callable[[], Awaitable[T]],
+    retries: int,
+    patience: float,
+    tell: Callable[[ProviderError, float], None],
+) -> T:
+    """The same in an event loop."""
+    for attempt in range(retries + 1):
+        try:
+            return await call()
+        except ProviderError as error:
+            seconds = wait(error, attempt)
+            if not error.again or attempt == retries or seconds > patience:
+                raise
+            tell(error, seconds)
+        await asyncio.sleep(seconds)
     raise AssertionError("unreachable")
 
 

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessionstore.adapters.base import Delta, Settings
+    from sessionstore.chat.aio import AsyncChat, AsyncStreaming
     from sessionstore.chat.core import Answer, Chat, Streaming, chat
     from sessionstore.chat.window import Window
 
-__all__ = ["Answer", "Chat", "Delta", "Settings", "Streaming", "Window", "chat"]
+__all__ = ["Answer", "AsyncChat", "AsyncStreaming", "Chat", "Delta", "Settings", "Streaming", "Window", "chat"]
 
-_HOMES = {"Delta": "adapters.base", "Settings": "adapters.base", "Window": "chat.window"}
+_HOMES = {
+    "AsyncChat": "chat.aio",
+    "AsyncStreaming": "chat.aio",
+    "Delta": "adapters.base",
+    "Settings": "adapters.base",
+    "Window": "chat.window",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,24 +10,25 @@ counts as unanswered, and the next answer to it is another branch.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import TracebackType
 from typing import Any
 
-from sessionstore import adapters, errors, objects
+from sessionstore import adapters, errors, objects, tracing
 from sessionstore.adapters.base import Adapter, Ask, Delta, Message, Settings, Stream
-from sessionstore.chat import incoming, parameters, thread
+from sessionstore.chat import incoming, parameters, running, thread
 from sessionstore.chat import window as windows
 from sessionstore.chat.sessions import Session, Sessions
 from sessionstore.exporters.content import texts
 from sessionstore.exporters.report import Report
 
-Toolbox = Mapping[str, Callable[..., Any]]
-"""The tools a program runs itself: name -> function, called with the arguments by name."""
+Toolbox = running.Toolbox
+Talk = tracing.Operation | tracing.Nothing
+View = Callable[[list[Message]], list[Message]]
+"""What of a conversation a model is told, given all of it; the session itself is never changed."""
 ROUNDS = 20
 """So often a model may call tools before it has to answer."""
 _log = logging.getLogger("sessionstore.chat")
@@ -70,7 +71,8 @@ class Chat:
     """Conversations with any model, kept by `sessions` (a `SessionManager`). Safe to share between threads.
 
     `settings` says how to reach the providers: adapter name -> `Settings`, or a function of the adapter's class.
-    `window` says how a long conversation is told; None tells it whole, whatever its length.
+    `window` says how a long conversation is told; None tells it whole, whatever its length. A `view` of a program's
+    own, which chooses what of a conversation is told, takes its place.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class Chat:
         settings: Mapping[str, Settings] | Callable[[type[Adapter]], Settings] | None = None,
         *,
         window: windows.Window | None = windows.USUAL,
+        view: View | None = None,
     ) -> None:
-        self.sessions, self.window = sessions, window
+        self.sessions, self.window, self._view = sessions, window, view
         self._settings = settings or {}
         self._adapters: dict[str, Adapter] = {}
+        tracing.spans()
 
     def __enter__(self) -> Chat:
         return self
@@ -113,16 +117,14 @@ class Chat:
         provider's shape; those in the `toolbox` are run, until the model answers in words. `options` are the fields of
         `adapters.base.Ask`: max_tokens, temperature, reasoning, safety (kept for the next questions), … Raises
         `ProviderError`, `UsageError`; what was said is in the session even then."""
-        turn = self._begin(messages, model, session_id, tools, consent, options)
+        turn = self.begin(messages, model, session_id, tools, consent, options)
         for _ in range(ROUNDS):
             answer = turn.answered()
-            results = run(answer.tool_calls, toolbox)
+            results = running.run(answer.tool_calls, toolbox, answer.session.key)
             if results is None:
                 return answer
             turn.say(results)
-        raise errors.UsageError(
-            reason=f"{turn.session.key}: the model has called tools {ROUNDS} times; ask it to go on"
-        )
+        raise too_many_calls(turn.session.key)
 
     def stream(
         self,
@@ -137,12 +139,17 @@ class Chat:
     ) -> Streaming:
         """Like `ask`, but the answer comes piece by piece: iterate over it. What was said is durable when this
         returns, the answer when the iteration ends."""
-        return Streaming(self._begin(messages, model, session_id, tools, consent, options), toolbox)
+        return Streaming(self.begin(messages, model, session_id, tools, consent, options), toolbox)
 
     def resume(self, session_id: str, model: str | None = None, **options: Any) -> Answer:
         """Answer the turn of a session that has none, after a crash or an error. Raises `UsageError` when nothing
         waits for an answer."""
         return self.ask((), model, session_id, **options)
+
+    @property
+    def adapters(self) -> list[Adapter]:
+        """The adapters that were used so far."""
+        return list(self._adapters.values())
 
     def adapter(self, model: str) -> tuple[Adapter, str]:
         """The adapter for a model, and the model's name there. Raises `UnknownModel`."""
@@ -152,7 +159,7 @@ class Chat:
             self._adapters[kind.name] = kind(given)
         return self._adapters[kind.name], name
 
-    def _begin(
+    def begin(
         self,
         said: incoming.Said,
         model: str | None,
@@ -161,6 +168,7 @@ class Chat:
         consent: bool,
         options: dict[str, Any],
     ) -> Turn:
+        """Find or make the session and keep what is said: the first half of `ask` and `stream`."""
         system = options.pop("system", None)
         if unknown := options.keys() - _OPTIONS:
             raise errors.UsageError(reason=f"there is no option {', '.join(sorted(unknown))}; see docs/chat.md")
@@ -178,24 +186,28 @@ class Chat:
             session = self.sessions.create(
                 session_id, model=wanted, provider=adapter.provider, system=prompt, tools=tools
             )
-            _trace("session created", session)
+            _log_step("session created", session)
         else:
             if system:
                 given = [{"role": "system", "parts": [{"type": "text", "content": system}]}, *given]
-            given = incoming.tail(given, session.history(), session.revision.get("system") or ())
+            if incoming.may_repeat(given):
+                given = incoming.tail(given, session.history(), session.revision.get("system") or ())
             if session.model and wanted != session.model:
                 self.sessions.switch_model(session, wanted, consent=consent)
         parameters.remember(session, options)
         options = parameters.with_kept(session, wanted, options)
         given_tools = list(tools) if tools is not None else None
         turn = Turn(self.sessions, session, adapter, name, options, given_tools, self._shown)
+        turn.view = self._view
         turn.say(given)
-        if thread.unanswered(session.history()) is None:
+        if thread.unanswered(turn.history()) is None:
             raise errors.UsageError(reason=f"{session.key} has no turn that waits for an answer; say something")
         return turn
 
     def _shown(self, session: Session, model: str, history: Sequence[Message], report: Report) -> Sequence[Message]:
-        return windows.shown(self.window, session, model, history, report, self.once) if self.window else history
+        if self.window is None or self._view is not None:
+            return history
+        return windows.shown(self.window, session, model, history, report, self.once)
 
     def once(self, prompt: str, model: str) -> str:
         """What a model says to one prompt; nothing of it is kept. Raises `ProviderError`."""
@@ -223,30 +235,34 @@ class Turn:
         self._again = False
         """Whether an unfinished answer already follows what was asked."""
         self._began = 0.0
+        self._read: tuple[Any, Sequence[Message]] | None = None
         self.report = Report()
+        self.view: View | None = None
 
     def say(self, messages: Sequence[Message]) -> None:
         """Keep what is said."""
         if messages:
             self.session.append([thread.stamped(message) for message in messages])
-            _trace("said", self.session, messages=len(messages))
+            _log_step("said", self.session, messages=len(messages))
+
+    def history(self) -> Sequence[Message]:
+        """The session's active path as it is now; not to be changed."""
+        name = self.session.revision.get("_name")
+        if self._read is None or name is None or self._read[0] != name:
+            self._read = name, self.session.history()
+        return self._read[1]
 
     def answered(self) -> Answer:
         """Ask, and keep the answer."""
-        try:
-            message = self.adapter.answer(self._ask(), self.report)
-        except errors.SessionstoreError as error:
-            self._failed(error)
-            raise
+        ask = self.asked()
+        with self.watched(ask) as talk:
+            try:
+                message = self.adapter.answer(ask, self.report)
+            except errors.SessionstoreError as error:
+                self.failed(error, talk)
+                raise
+            self.heard(talk, message)
         return self.keep(message)
-
-    def streamed(self) -> Stream:
-        """Ask; the answer comes as it is read."""
-        try:
-            return self.adapter.stream(self._ask(), self.report)
-        except errors.SessionstoreError as error:
-            self._failed(error)
-            raise
 
     def keep(self, message: Message, error: BaseException | None = None) -> Answer:
         """Keep an answer, or what there is of one because of an error."""
@@ -259,12 +275,12 @@ class Turn:
         if self._asked is not None and self._again:
             made["parent"] = self._asked["id"]
         self.session.append([made])
-        _trace("answered" if error is None else "kept an unfinished answer", self.session, **self._facts(made))
+        _log_step("answered" if error is None else "kept an unfinished answer", self.session, **self._facts(made))
         return Answer(self.session, made, self.report.lines)
 
-    def _ask(self) -> Ask:
-        session = self.session
-        history = session.history()
+    def asked(self) -> Ask:
+        """The question to the model: the session so far, and the wishes of the caller."""
+        session, history = self.session, self.history()
         asked = thread.unanswered(history)
         self._asked = history[asked] if asked is not None else None
         later = history[len(history) if asked is None else asked + 1 :]
@@ -273,20 +289,69 @@ class Turn:
         self.report, self._began = Report(), time.monotonic()
         seen = self._shown(session, self._model or self.adapter.name, history, self.report)
         path = thread.told_of(message for message in seen if message not in unfinished)
+        if self.view is not None:
+            path = self.view(path)
         about = dict(session.revision)
         about = {name: about[name] for name in ("system", "tools", "source", "models") if about.get(name)}
         if self._tools is not None:
             about["tools"] = self._tools
-        _trace("asking", session, model=self._model, provider=self.adapter.provider, messages=len(path))
+        _log_step("asking", session, model=self._model, provider=self.adapter.provider, messages=len(path))
         return Ask(self._model, thread.with_bytes(path, self._bytes, self.report), about, **self._options)
+
+    def cut_off(self, error: BaseException, talk: Talk, stream: Stream | None) -> None:
+        """Keep what has come of an answer, if any, and tell why there is no more."""
+        if isinstance(error, errors.SessionstoreError):
+            self.failed(error, talk)
+        partial = stream.partial() if stream is not None else None
+        if partial is not None:
+            self.keep(partial, error)
 
     def _bytes(self, name: str) -> bytes:
         data: bytes = self.sessions.store.objects.get(name, objects.VALUE, check=True)
         return data
 
-    def _failed(self, error: errors.SessionstoreError) -> None:
+    def watched(self, ask: Ask, *, stream: bool = False, cpu: bool = True) -> Talk:
+        """The talk with the provider, for whoever traces it; it has to be entered."""
+        if not tracing.listening("provider"):
+            return tracing.operation("provider", "chat")
+        names = ("max_tokens", "temperature", "top_p", "stop", "reasoning")
+        facts = {name: value for name in names if (value := getattr(ask, name)) not in (None, ())}
+        facts |= self.adapter.place()
+        return tracing.operation(
+            "provider",
+            "chat",
+            self.session.key,
+            level=tracing.INFO,
+            detached=stream,
+            cpu=cpu,
+            model=self._model or self.adapter.name,
+            provider=self.adapter.provider,
+            stream=stream or None,
+            messages=len(ask.messages),
+            input_messages=lambda: thread.spoken(ask.messages),
+            system=lambda: list(ask.session.get("system") or ()),
+            **facts,
+        )
+
+    def heard(self, talk: Talk, message: Message) -> None:
+        """Tell a trace what came back."""
+        x = message.get("x") or {}
+        talk.told(
+            response_model=message.get("model"),
+            response_id=x.get("response_id"),
+            request_id=x.get("request_id"),
+            usage=message.get("usage"),
+            finish_reason=message.get("finish_reason"),
+            length=sum(len(text) for text in texts(message["parts"])),
+            output_messages=lambda: thread.spoken([message]),
+        )
+
+    def failed(self, error: errors.SessionstoreError, talk: Talk) -> None:
+        """Tell that there is no answer."""
+        if tracing.active():
+            talk.told(state=getattr(self.session, "state", None), conversation=len(self.session.history()))
         facts = {"status": error.fields.get("status"), "request_id": error.fields.get("request_id")}
-        _trace(f"not answered: {error}", self.session, logging.WARNING, **facts, **self._facts({}))
+        _log_step(f"not answered: {error}", self.session, logging.WARNING, **facts, **self._facts({}))
 
     def _facts(self, message: Message) -> dict[str, Any]:
         spent = round(1000 * (time.monotonic() - self._began))
@@ -323,30 +388,30 @@ class Streaming:
     def _read(self) -> Generator[Delta, None, None]:
         for _ in range(ROUNDS):
             answer = yield from self._round()
-            results = run(answer.tool_calls, self._toolbox)
+            results = running.run(answer.tool_calls, self._toolbox, answer.session.key)
             if results is None:
                 self._answer = answer
                 return
             self._turn.say(results)
-        raise errors.UsageError(
-            reason=f"{self.session.key}: the model has called tools {ROUNDS} times; ask it to go on"
-        )
+        raise too_many_calls(self.session.key)
 
     def _round(self) -> Generator[Delta, None, Answer]:
         turn = self._turn
-        stream = turn.streamed()
-        try:
-            yield from stream
-            message = stream.message()
-        except BaseException as error:
-            if isinstance(error, errors.SessionstoreError):
-                turn._failed(error)
-            partial = stream.partial()
-            if partial is not None:
-                turn.keep(partial, error)
-            raise
-        finally:
-            stream.close()
+        ask = turn.asked()
+        with turn.watched(ask, stream=True) as talk:
+            stream: Stream | None = None
+            try:
+                with tracing.within(talk):
+                    stream = turn.adapter.stream(ask, turn.report)
+                yield from first_told(stream, talk)
+                message = stream.message()
+                turn.heard(talk, message)
+            except BaseException as error:
+                turn.cut_off(error, talk, stream)
+                raise
+            finally:
+                if stream is not None:
+                    stream.close()
         return turn.keep(message)
 
 
@@ -364,28 +429,21 @@ def chat(
         return made.ask(messages, model, session_id, **options)
 
 
-def run(calls: Sequence[Message], toolbox: Toolbox | None) -> list[Message] | None:
-    """The results of tool calls; None when there are none, or none of them is in the toolbox."""
-    if not calls or not toolbox or not any(call["name"] in toolbox for call in calls):
-        return None
-    parts: list[Message] = []
-    for call in calls:
-        try:
-            arguments = call["arguments"]
-            given = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
-            if call["name"] not in toolbox:
-                raise LookupError(f"there is no tool {call['name']}")
-            if not isinstance(given, dict):
-                raise TypeError("the arguments are no JSON object")
-            response = toolbox[call["name"]](**given)
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            parts.append({"type": "tool_call_response", "id": call["id"], "response": told, "is_error": True})
-        else:
-            parts.append({"type": "tool_call_response", "id": call["id"], "response": response})
-    return [{"role": "tool", "parts": parts}]
+def too_many_calls(key: str) -> errors.UsageError:
+    """What to raise when a model does nothing but call tools."""
+    return errors.UsageError(reason=f"{key}: the model has called tools {ROUNDS} times; ask it to go on")
 
 
-def _trace(what: str, session: Session, level: int = logging.INFO, **facts: Any) -> None:
+def first_told(pieces: Iterable[Delta], talk: Talk) -> Iterator[Delta]:
+    """The pieces; a trace learns when the first one came."""
+    first = True
+    for piece in pieces:
+        if first:
+            first = False
+            talk.told(first_seconds=talk.milliseconds / 1e3)
+        yield piece
+
+
+def _log_step(what: str, session: Session, level: int = logging.INFO, **facts: Any) -> None:
     extra = {"session": session.key, "facts": facts}
     _log.log(level, "%s: %s", session.key, what, extra=extra)

@@ -60,6 +60,11 @@ def split_system(said: Sequence[Message]) -> tuple[str | None, list[Message]]:
     return "\n\n".join(told) or None, list(said[count:])
 
 
+def may_repeat(said: Sequence[Message]) -> bool:
+    """Whether there may be anything in it that a session holds: one turn alone is always new."""
+    return len(said) > 1 or any(one["role"] == "system" for one in said)
+
+
 def tail(said: list[Message], history: Sequence[Message], system: Sequence[Any]) -> list[Message]:
     """What of `said` is new. A program that keeps no state of its own sends the whole conversation each time: then it
     begins with all that the session holds, and the rest is new. A system prompt the session has is not new either."""

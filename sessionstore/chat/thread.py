@@ -24,17 +24,31 @@ _ENDINGS = {
 
 
 def find(sessions: Sessions, name: str | None) -> Session | None:
-    """The session that a program means, None for a new one. An id is not taken for the beginning of another one."""
+    """The session that a program means, None for a new one. An id is not taken for the beginning of another one, or of
+    several. Raises `Ambiguous` for an id that several sources have."""
     if name is None:
         return None
     try:
         session = sessions.get(name)
+    except errors.Ambiguous as error:
+        if name.startswith("@") or not _is_beginning(name, str(error.fields["candidates"]).split(", ")):
+            raise
+        return None
     except errors.NotFound:
         if name.startswith("@"):
             raise
         return None
     known = {session.key, session.id, *(session.revision.get("aliases") or ())}
     return session if name in known or name.startswith("@") else None
+
+
+def _is_beginning(name: str, keys: Sequence[str]) -> bool:
+    """Whether a name is no more than the beginning of these sessions' names."""
+    for key in keys:
+        native = key.partition(":")[2]
+        if name in (key, native) or not (key.startswith((name, "…")) or native.startswith(name)):
+            return False
+    return True
 
 
 def unanswered(history: Sequence[Message]) -> int | None:
@@ -60,6 +74,16 @@ def told_of(messages: Iterable[Message]) -> list[Message]:
             found.append({**message, "role": "user", "kind": None, "parts": parts})
         elif message.get("kind") not in LEFT_OUT:
             found.append(message)
+    return found
+
+
+def spoken(messages: Iterable[Message]) -> list[Message]:
+    """Messages in the form of OpenTelemetry's conventions, which is nearly our own: without bytes of files."""
+    keep = ("role", "parts", "finish_reason")
+    found = [{name: message[name] for name in keep if message.get(name)} for message in messages]
+    for message in found:
+        parts = message.get("parts") or ()
+        message["parts"] = [{name: value for name, value in part.items() if name != "data"} for part in parts]
     return found
 
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("read", "Show a session, or one message in it."),
     "log": ("read", "Show the stored revisions of a session."),
     "export": ("read", "Write sessions in another form."),
+    "secrets": ("secrets", "List keys, tokens and passwords in sessions, masked."),
     "restore": ("restore", "Put the imported file of a session back."),
     "stats": ("read", "Count sessions, messages, tokens and cost."),
     "sql": ("sql", "Ask the index in SQL."),
@@ -51,7 +52,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "note": ("store", "Set a session's title, tags, star or archived mark."),
     "views": ("store", "Rebuild the browsable links under views/."),
     "mcp": ("mcp", "Serve the store to models (MCP)."),
+    "dual": ("dual", "Compare legacy files with the store; go forward or back."),
     "doctor": ("store", "Check that this machine and store are in order."),
+    "debug": ("debug", "Find out what is wrong."),
 }
 
 INDEX = "index.sqlite"
@@ -166,10 +169,33 @@ def command(name: str, *, example: str, **settings: Any) -> Callable[[Callable[.
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="sessionstore")
 @store_option
+@click.option(
+    "--trace",
+    metavar="SPEC",
+    help="Tell what happens: LEVEL[,CATEGORY…][:FILE], as in DEBUG,provider:trace.jsonl (else $SESSIONSTORE_TRACE).",
+)
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context, trace: str | None) -> None:
     """Git for conversations: every LLM conversation kept byte for byte, searchable, reversible."""
     ctx.ensure_object(App)
+    if wanted := trace or os.environ.get("SESSIONSTORE_TRACE"):
+        _trace(ctx, wanted)
+
+
+def _trace(ctx: click.Context, wanted: str) -> None:
+    """Trace the command; its last event says what took the time."""
+    from sessionstore import tracing
+
+    made = tracing.wanted(wanted)
+    assert made is not None
+
+    def end() -> None:
+        summary = made.summary()
+        facts = {name: summary[name] for name in ("seconds", "cpu_seconds", "max_rss_kib", "bottlenecks", "models")}
+        tracing.event(tracing.INFO, "lifecycle", "summary", None, command=ctx.invoked_subcommand, **facts)
+        made.close()
+
+    ctx.call_on_close(end)
 
 
 def run(arguments: Sequence[str]) -> int:

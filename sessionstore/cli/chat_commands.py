@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,29 +16,11 @@ from sessionstore.cli.app import App, command, json_option, note, print_json
 from sessionstore.cli.output import safe
 
 if TYPE_CHECKING:
-    from sessionstore.adapters.base import Adapter, Settings
     from sessionstore.chat import Answer, Chat, Streaming
 
 LARGEST = 20_000_000
 """Bytes of a file that can be attached; no provider takes more."""
 _TEXT = ("text/", "application/json", "application/xml", "application/yaml", "application/toml")
-
-
-def settings_from(
-    environment: Mapping[str, str], kind: type[Adapter], base_url: str | None = None, timeout: float = 600
-) -> Settings:
-    """How to reach a provider, from the variables that its own tools read."""
-    from sessionstore.adapters.base import Settings
-
-    def first(names: tuple[str, ...]) -> str | None:
-        return next((environment[name] for name in names if environment.get(name)), None)
-
-    return Settings(
-        api_key=first(kind.keys),
-        base_url=base_url or first(kind.url_names),
-        timeout=timeout,
-        command=environment.get("SESSIONSTORE_CLAUDE") or "claude",
-    )
 
 
 @command("chat", example='sessionstore chat --model gpt-5 "What is a monad?"')
@@ -71,13 +53,14 @@ def chat_command(
     network, a crash) is answered by `chat --continue` without a prompt. Keys are read from OPENAI_API_KEY,
     ANTHROPIC_API_KEY, GEMINI_API_KEY and MOONSHOT_API_KEY; `claude-code` runs the program `claude`.
     """
+    from sessionstore.adapters.environment import settings_from
     from sessionstore.chat import Chat
-    from sessionstore.manager import SessionManager
+    from sessionstore.cli.dual_commands import managed
 
     if go_on and session_id:
         raise errors.UsageError(reason="--continue and --session cannot be used together")
     _tell_waits()
-    with SessionManager(app.store(create=True)) as sessions:
+    with managed(app, create=True) as sessions:
         name = "@last" if go_on else session_id
         with Chat(sessions, lambda kind: settings_from(os.environ, kind, base_url)) as talk:
             said = _Said(talk, name, as_json, given)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessionstore import errors, exporters, fsio, layout
 from sessionstore.cli.app import note
+from sessionstore.exporters import view
 from sessionstore.exporters.report import Report
 from sessionstore.store import Store
+
+if TYPE_CHECKING:
+    from sessionstore.secrets.redact import Redactor
 
 Revision = dict[str, Any]
 _FEW = 3
@@ -28,17 +32,24 @@ class Request:
     branches: bool = False
     kinds: tuple[str, ...] = ()
     force: bool = False
+    secrets: str = "ask"
+    """What becomes of secrets: `ask` on a terminal and else refuse, `redact` or `allow`."""
 
 
-def choose(store: Store, names: tuple[str, ...], filters: dict[str, str], query: str | None) -> list[Revision]:
-    """The sessions of these names; without names those of the filters, or that a search finds, the best first."""
+def choose(
+    store: Store, names: tuple[str, ...], filters: dict[str, str], query: str | None, *, every: bool = False
+) -> list[Revision]:
+    """The sessions of these names; without names those of the filters, or that a search finds, the best first; with
+    `every` all there are. Raises `UsageError` when nothing is chosen."""
     from sessionstore.cli.names import find_revision
 
     if names:
         return [find_revision(store, name) for name in names]
     if not filters and query is None:
+        if every:
+            return all_heads(store)
         raise errors.UsageError(
-            reason="name the sessions to export, or choose them with --search, --source, --project, …"
+            reason="name the sessions, or choose them with --search, --source, --project, … or --all"
         )
     from sessionstore.cli.reading import reader
     from sessionstore.index.query import list_sessions
@@ -54,9 +65,16 @@ def choose(store: Store, names: tuple[str, ...], filters: dict[str, str], query:
     return [store.load_revision(one["revision"]) for one in found if wanted is None or one["key"] in wanted]
 
 
+def all_heads(store: Store) -> list[Revision]:
+    """The current state of every session, by key."""
+    keys = {str(store.load_revision(name)["key"]) for name in store.revision_names()}
+    return [heads[0] for key in sorted(keys) if (heads := store.heads(key))]
+
+
 def export(store: Store, revisions: list[Revision], request: Request) -> list[dict[str, Any]]:
-    """Write the sessions; returns what was written and left out of each. Raises `WriteFailed` for a file that is there
-    already."""
+    """Write the sessions; returns what was written and left out of each. Raises `SecretsFound`, and `WriteFailed` for
+    a file that is there already."""
+    redactor = cleared(store, revisions, request)
     several = request.directory is not None or (len(revisions) > 1 and request.output is not None)
     where = Path(request.directory or request.output or ".")
     used: set[str] = set()
@@ -65,8 +83,8 @@ def export(store: Store, revisions: list[Revision], request: Request) -> list[di
         report = Report()
         pieces = exporters.write(
             request.form,
-            revision,
-            lambda revision=revision: _messages(store, revision, request.form),  # type: ignore[misc]
+            redactor.revision(revision) if redactor else revision,
+            lambda revision=revision: _messages(store, revision, request.form, redactor),  # type: ignore[misc]
             report,
             branches=request.branches,
             kinds=request.kinds,
@@ -93,9 +111,32 @@ def export(store: Store, revisions: list[Revision], request: Request) -> list[di
     return told
 
 
-def _messages(store: Store, revision: Revision, form: str) -> Iterator[dict[str, Any]]:
+def cleared(
+    store: Store, revisions: list[Revision], request: Request, besides: Callable[[Revision], Any] | None = None
+) -> Redactor | None:
+    """Look for secrets in what is to leave, and ask what is to become of them; returns what replaces them, if they are
+    to be replaced. `besides` gives what leaves of a session beside its own fields. Raises `SecretsFound`."""
+    if request.secrets == "allow":
+        return None
+    from sessionstore.cli.clearing import decide
+    from sessionstore.secrets.check import check
+
+    whole = request.form in exporters.NAMES and exporters.form(request.form).whole
+
+    def leaving(revision: Revision) -> Iterable[dict[str, Any]]:
+        if whole:
+            return store.messages(revision)
+        return view.chosen(
+            revision, lambda: store.messages(revision), Report(), branches=request.branches, kinds=request.kinds
+        )
+
+    return decide(check(store, revisions, leaving, besides=besides), request.secrets)
+
+
+def _messages(store: Store, revision: Revision, form: str, redactor: Redactor | None) -> Iterator[dict[str, Any]]:
     """What an exporter is given: of forms that are not whole, blobs with their data."""
-    return store.messages(revision) if exporters.form(form).whole else store.embedded(revision)
+    found = store.messages(revision) if exporters.form(form).whole else store.embedded(revision)
+    return (redactor.message(revision["key"], message) for message in found) if redactor else found
 
 
 def _name(form: str, revision: Revision, used: set[str]) -> str:

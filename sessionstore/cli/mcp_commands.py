@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from sessionstore import errors
+from sessionstore.adapters.environment import settings_from
 from sessionstore.cli.app import App, command, note
-from sessionstore.cli.chat_commands import settings_from
 
 CLIENTS = ("claude-desktop", "claude-code", "cursor", "vscode", "codex", "gemini")
 PORT = 8642

@@ -250,15 +250,12 @@ def _show(store: Any, revision: dict[str, Any], hit: dict[str, Any]) -> None:
 
 
 def _export(store: Any, revision: dict[str, Any], hit: dict[str, Any]) -> None:
-    from pathlib import Path
-
-    from sessionstore import fsio
-    from sessionstore.exporters import form, write
-    from sessionstore.exporters.report import Report
+    from sessionstore.cli.exporting import Request, export
+    from sessionstore.exporters import form
     from sessionstore.layout import slug
 
-    place = Path(f"{slug(hit['key'])}{form('markdown').suffix}")
-    fsio.restore_file(place, write("markdown", revision, lambda: store.embedded(revision), Report()))
+    place = f"{slug(hit['key'])}{form('markdown').suffix}"
+    export(store, [revision], Request("markdown", place))
     note(f"wrote {place}")
 
 

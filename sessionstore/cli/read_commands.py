@@ -15,7 +15,8 @@ from sessionstore.exporters import NAMES
 from sessionstore.exporters.view import LEFT_OUT
 
 
-def _filters(function: Any) -> Any:
+def filters(function: Any) -> Any:
+    """Options that choose sessions."""
     for option in (
         click.option("--tag", help="Only sessions with this tag (see `note`)."),
         click.option("--source", help="Only sessions of this format (claude-code, codex, kimi, …)."),
@@ -29,7 +30,7 @@ def _filters(function: Any) -> Any:
 
 
 @command("list", example="sessionstore list --project webshop --after 2026-01")
-@_filters
+@filters
 @click.option("--starred", is_flag=True, help="Only sessions with a star.")
 @click.option("--archived", is_flag=True, help="Only archived sessions, which are left out otherwise.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many sessions.")
@@ -146,7 +147,12 @@ def log_command(app: App, name: str, as_json: bool) -> None:
 @command("export", example="sessionstore export @last --to html -o conversation.html")
 @click.argument("names", nargs=-1, shell_complete=session_names)
 @click.option(
-    "--to", "form", type=click.Choice(NAMES), default="markdown", show_default=True, help="The form to write."
+    "--to",
+    "form",
+    type=click.Choice((*NAMES, "site")),
+    default="markdown",
+    show_default=True,
+    help="The form to write.",
 )
 @click.option("--output", "-o", metavar="PATH", help="A file, or - for stdout; with several sessions a directory.")
 @click.option("--out", "directory", metavar="DIR", help="A directory; every session gets a file of its own in it.")
@@ -155,8 +161,11 @@ def log_command(app: App, name: str, as_json: bool) -> None:
     "--with", "kinds", type=click.Choice(sorted(LEFT_OUT)), multiple=True, help="Take these messages along as well."
 )
 @click.option("--search", "query", metavar="QUERY", help="The sessions that `search` finds.")
-@click.option("--force", is_flag=True, help="Write over files that are there.")
-@_filters
+@click.option("--all", "every", is_flag=True, help="All sessions.")
+@click.option("--redact", "secrets", flag_value="redact", help="Replace keys, tokens and passwords.")
+@click.option("--allow-secrets", "secrets", flag_value="allow", help="Do not look for keys, tokens and passwords.")
+@click.option("--force", is_flag=True, help="Write over files that are there, or a site made before.")
+@filters
 @json_option
 def export_command(
     app: App,
@@ -167,6 +176,8 @@ def export_command(
     all_branches: bool,
     kinds: tuple[str, ...],
     query: str | None,
+    every: bool,
+    secrets: str | None,
     force: bool,
     as_json: bool,
     **filters: str | None,
@@ -174,8 +185,12 @@ def export_command(
     """Write sessions in another form.
 
     NAMES are sessions as in `show`; without any, those that --search or the filters choose. For reading: markdown,
-    text, html. For providers: openai, anthropic, gemini, sharegpt. For the programs that can go on with them:
-    claude-code, codex, gemini-cli, kimi, llm-sessions. `jsonl` holds everything the store knows of a session.
+    text, html, and `site` for a directory of pages with search, which needs no server. For providers: openai,
+    anthropic, gemini, sharegpt. For the programs that can go on with them: claude-code, codex, gemini-cli, kimi,
+    llm-sessions. `jsonl` holds everything the store knows of a session.
+
+    Before anything is written it is looked through for keys, tokens and passwords. If there are any, they are listed
+    (masked), and nothing is written without --redact or --allow-secrets.
 
     What a form cannot hold is named on stderr. The conversation is the active path, without bookkeeping, pre-filled
     beginnings and sub-agents. With --json and a file, what was written and left out is printed; without a file, unified
@@ -186,17 +201,24 @@ def export_command(
     if output and directory:
         raise errors.UsageError(reason="give --output or --out, not both")
     store = app.store()
-    to_files = directory or (output and output != "-")
+    to_files = directory or (output and output != "-") or form == "site"
     name = form if to_files or not as_json else "jsonl"
-    chosen = choose(store, names, {name: value for name, value in filters.items() if value}, query)
-    request = Request(name, output if output != "-" else None, directory, all_branches, kinds, force)
+    chosen = choose(store, names, {name: value for name, value in filters.items() if value}, query, every=every)
+    request = Request(name, output if output != "-" else None, directory, all_branches, kinds, force, secrets or "ask")
+    if name == "site":
+        from sessionstore.cli.sites import make
+
+        told = make(store, chosen, request)
+        if as_json:
+            print_json(told)
+        return
     written = export(store, chosen, request)
     if as_json and to_files:
         print_json(written)
 
 
 @command("stats", example="sessionstore stats --source claude-code")
-@_filters
+@filters
 @json_option
 def stats_command(app: App, as_json: bool, **filters: str | None) -> None:
     """Count sessions, messages, tokens and cost."""

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _manager(app: App) -> Iterator[SessionManager]:
-    from sessionstore.manager import SessionManager
+    from sessionstore.cli.dual_commands import managed
 
-    with SessionManager(app.store()) as manager:
+    with managed(app) as manager:
         yield manager
 
 

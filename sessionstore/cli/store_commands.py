@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from sessionstore import errors
 from sessionstore.cli.app import INDEX, App, command, json_option, print_json
 from sessionstore.cli.completion import session_names
 from sessionstore.cli.output import Progress, number, one_line, size
+
+if TYPE_CHECKING:
+    from sessionstore.doctor import Finding
 
 
 @command("init", example="sessionstore --store ~/sessions init")
@@ -283,7 +286,7 @@ def doctor_command(app: App, as_json: bool) -> int:
     """
     from sessionstore.doctor import doctor
 
-    findings = doctor(app.place())
+    findings = [*doctor(app.place()), *_of_legacy_files(app)]
     if as_json:
         print_json(findings)
     else:
@@ -294,3 +297,17 @@ def doctor_command(app: App, as_json: bool) -> int:
                 f"{click.style(finding['level'].ljust(7), fg=colours[finding['level']])}  {finding['what']}{advice}"
             )
     return 1 if any(finding["level"] == "error" for finding in findings) else 0
+
+
+def _of_legacy_files(app: App) -> list[Finding]:
+    """Where the store and the legacy files beside it differ, when there are any."""
+    from sessionstore.cli.dual_commands import beside, legacies
+    from sessionstore.dual.findings import findings
+    from sessionstore.store import Store
+
+    try:
+        store = Store(app.place())
+    except errors.SessionstoreError:
+        return []  # doctor has said it
+    places = legacies(store)
+    return [one for legacy in places for one in findings(store, legacy, beside((), places))]

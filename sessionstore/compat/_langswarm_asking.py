@@ -75,11 +75,21 @@ class Conversation:
     ) -> None:
         self.key, self.id, self.model = key, key, model
         self.revision: Mapping[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self._history, self._keep = history, keep
 
     def history(self) -> Sequence[Message]:
         """The messages in view, in order."""
         return self._history()
+
+    def context(self, **_: Any) -> Any:
+        """What is told of it is chosen by the program, which keeps its own window."""
+        raise errors.UsageError(reason=f"{self.key} is told as its program has it")
+
+    def set_metadata(self, /, **changes: Any) -> dict[str, Any]:
+        """Kept as long as the question takes: the program has its own metadata."""
+        self.metadata |= changes
+        return self.metadata
 
     def append(self, messages: Iterable[Mapping[str, Any]]) -> None:
         """Keep what is answered."""
@@ -112,7 +122,7 @@ def ask(conversation: Conversation, provider: str, settings: Settings, store: An
 
     wanted = f"{ROUTES[provider.lower()].adapter}/{conversation.model}"
     conversation.model = wanted
-    with Chat(_One(conversation, store), lambda _: settings) as chat:
+    with Chat(_One(conversation, store), lambda _: settings, window=None) as chat:
         return chat.ask((), wanted, conversation.key).message
 
 

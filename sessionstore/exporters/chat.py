@@ -15,6 +15,9 @@ def records(message: Record, own: bool, report: Report) -> Iterator[Record]:
     """The records of a message: one, and one more for each further tool result. `own` messages get back the fields
     that the model has no name for."""
     parts, role = message["parts"], message["role"]
+    if own and message.get("kind") == "meta" and [part.get("type") for part in parts] == ["record"]:
+        yield parts[0]["record"]
+        return
     rest = {name: value for name, value in (message.get("x") or {}).items() if name != "time"} if own else {}
     results = [part for part in parts if part["type"] == "tool_call_response"]
     others = [part for part in parts if part["type"] != "tool_call_response"]

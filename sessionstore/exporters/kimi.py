@@ -23,6 +23,16 @@ def place(revision: dict[str, Any]) -> str:
 
 
 def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> Iterator[str]:
+    """The document as text."""
+    yield text(document(revision, messages, report))
+
+
+def text(document: dict[str, Any]) -> str:
+    """A document as the program writes it."""
+    return json.dumps(document, indent=2)
+
+
+def document(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> dict[str, Any]:
     """The document."""
     own = revision.get("source") == _SOURCE
     listed = [record for message in messages for record in records(message, own, report)]
@@ -34,7 +44,7 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
     ident = _id(revision)
     topics = ident.split("_")[0].split("-")
     created, accessed = _local(revision, "created_at", report), _local(revision, "updated_at", report)
-    document = {
+    made = {
         "session_id": ident,
         "messages": listed,
         "metadata": {"created": created, "topics": topics},
@@ -43,8 +53,9 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
         "message_count": len(listed),
         "topics": topics,
     }
-    document |= {name: value for name, value in rest.items() if name not in ("messages", "message_count")}
-    yield json.dumps(canonical.clean(document), indent=2)
+    made |= {name: value for name, value in rest.items() if name not in ("messages", "message_count")}
+    cleaned: dict[str, Any] = canonical.clean(made)
+    return cleaned
 
 
 def _id(revision: dict[str, Any]) -> str:

@@ -22,6 +22,16 @@ def place(revision: dict[str, Any]) -> str:
 
 
 def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> Iterator[str]:
+    """The document as text."""
+    yield text(document(revision, messages, report))
+
+
+def text(document: dict[str, Any]) -> str:
+    """A document as the program writes it."""
+    return content.dumps(document, indent=2)
+
+
+def document(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report: Report) -> dict[str, Any]:
     """The document."""
     own = revision.get("source") == _SOURCE
     listed: list[dict[str, Any]] = []
@@ -31,8 +41,7 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
         total = added(total, message.get("usage") or {})
         if message.get("model") and message["model"] not in models:
             models.append(message["model"])
-        for n, record in enumerate(records(message, own, report)):
-            listed.append(_with_facts(record, message, first=n == 0, report=report))
+        listed += told(message, own, report)
     rest = dict(revision.get("x") or {}) if own else {}
     prompt = content.texts([part for part in revision.get("system") or () if isinstance(part, dict)])
     begin = began(revision)
@@ -46,7 +55,7 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
     kept = rest.pop("metadata", None)
     for name in ("created_at", "updated_at", "migrated_at", "model_contradiction", "messages"):
         rest.pop(name, None)
-    document = {
+    made = {
         "id": _id(revision),
         "version": "1.0",
         "created_at": raw_time(revision, "created_at") or begin,
@@ -56,7 +65,13 @@ def export(revision: dict[str, Any], messages: Iterable[dict[str, Any]], report:
         "messages": listed,
         "metadata": {**metadata, **(kept if isinstance(kept, dict) else {})},
     }
-    yield content.dumps({**document, **rest}, indent=2)
+    return {**made, **rest}
+
+
+def told(message: dict[str, Any], own: bool, report: Report) -> Iterator[dict[str, Any]]:
+    """The records of a message."""
+    for n, record in enumerate(records(message, own, report)):
+        yield _with_facts(record, message, first=n == 0, report=report)
 
 
 def _id(revision: dict[str, Any]) -> str:

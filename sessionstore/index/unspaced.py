@@ -16,7 +16,7 @@ from functools import cache
 GAP = "\ue000"
 """A private-use character; the tokenizer takes it for a letter."""
 
-_CHARACTERS = (
+CHARACTERS = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f"  # Myanmar
     "\u1100-\u11ff"  # Hangul Jamo
@@ -28,6 +28,7 @@ _CHARACTERS = (
     "\uff66-\uff9f\uffa0-\uffdc"  # half-width kana and Hangul
     "\U00020000-\U0003ffff"  # rare ideographs
 )
+"""The characters of such scripts, as ranges of a regular expression's class."""
 
 
 @cache
@@ -35,9 +36,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """Any unspaced character; a run of letters and digits with one; a token of a run. Compiled when first needed:
     it takes longer than a search."""
     return (
-        re.compile(f"[{_CHARACTERS}]"),
-        re.compile(f"(?<![^\\W_])[^\\W_{_CHARACTERS}]*+[{_CHARACTERS}](?:[^\\W_]|[{_CHARACTERS}])*+"),
-        re.compile(f"[{_CHARACTERS}]|[^\\W_{_CHARACTERS}]+"),
+        re.compile(f"[{CHARACTERS}]"),
+        re.compile(f"(?<![^\\W_])[^\\W_{CHARACTERS}]*+[{CHARACTERS}](?:[^\\W_]|[{CHARACTERS}])*+"),
+        re.compile(f"[{CHARACTERS}]|[^\\W_{CHARACTERS}]+"),
     )
 
 

@@ -7,6 +7,7 @@ is cancelled meanwhile; different sessions do not wait for each other.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from sessionstore import tracing
 from sessionstore.manager.core import SessionManager
 from sessionstore.manager.session import Session
 from sessionstore.store import Store
@@ -88,6 +90,8 @@ class AsyncSessionManager(_Threaded):
 
     async def _call(self, order: Any, work: Callable[[], R]) -> R:
         loop = asyncio.get_running_loop()
+        if tracing.active():
+            work = partial(contextvars.copy_context().run, work)
         if not isinstance(order, str):
             return await loop.run_in_executor(None, work)
         lock = self._locks.setdefault(loop, WeakValueDictionary()).setdefault(order, asyncio.Lock())
@@ -144,6 +148,11 @@ class AsyncSessionManager(_Threaded):
     backup = _to_thread(SessionManager.backup)
     restore = _to_thread(SessionManager.restore)
     recover = _to_thread(SessionManager.recover)
+
+
+async def in_order(manager: AsyncSessionManager, order: str | None, work: Callable[[], R]) -> R:
+    """What `work` gives, done in a thread, after whatever was asked of the session `order` before."""
+    return await manager._call(order, work)
 
 
 def _ended(lock: asyncio.Lock, done: asyncio.Future[Any]) -> None:

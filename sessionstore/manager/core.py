@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sessionstore import canonical, errors, layout, notes
+from sessionstore import canonical, errors, layout, notes, tracing
 from sessionstore.journal import now
 from sessionstore.manager import branching, editing, lifecycle, making, templates
 from sessionstore.manager.cleaning import Cleaner
@@ -24,13 +24,16 @@ from sessionstore.manager.indexing import Keeper
 from sessionstore.manager.kept import Kept
 from sessionstore.manager.lines import Messages, Pages
 from sessionstore.manager.live import Live
+from sessionstore.manager.mirrors import Mirror, Mirrors
 from sessionstore.manager.session import Session
 from sessionstore.store import Revision, Store
+from sessionstore.tracing import INFO, traced
 
 if TYPE_CHECKING:
     from sessionstore.manager.context import Context
     from sessionstore.manager.sharing import Agent
     from sessionstore.manager.switching import Consent, Switch
+    from sessionstore.tracing.trace import Trace
 
 Message = dict[str, Any]
 Named = Session | str
@@ -43,7 +46,8 @@ class SessionManager:
     `path` is a store's directory, made when it is missing, or an open `Store`. With `index` false nothing is written to
     the search index (it catches up when it is next asked). `cache_size` sessions are kept in memory. `timeout` is how
     many seconds a write waits for others. With a `clean_up` policy it is carried out in the background, once an hour
-    while sessions are written.
+    while sessions are written. `mirrors` are told of every write (see `sessionstore.dual`). `trace` ("DEBUG",
+    `level[,category…][:file]`, or a `tracing.Trace`) is told what happens in this process until the manager is closed.
     """
 
     def __init__(
@@ -54,7 +58,10 @@ class SessionManager:
         cache_size: int = 64,
         timeout: float = 60,
         clean_up: lifecycle.CleanUp | None = None,
+        mirrors: Iterable[Mirror] = (),
+        trace: Trace | str | int | dict[str, Any] | None = None,
     ) -> None:
+        self.trace = tracing.wanted(trace)
         self.store = path if isinstance(path, Store) else _opened(path)
         self.pages = Pages(self.store)
         self.keeper = Keeper(self.store)
@@ -63,6 +70,7 @@ class SessionManager:
         self._lock = threading.Lock()
         self._stripes: dict[str, threading.RLock] = {}
         self._cleaner = Cleaner(self, clean_up) if clean_up else None
+        self.mirrors = Mirrors(mirrors)
         self.summaries: Kept[str, str] = Kept(SUMMARIES)
         """Summaries made in this process, by what they are of."""
 
@@ -79,6 +87,8 @@ class SessionManager:
         if self._cleaner:
             self._cleaner.close()
         self.keeper.close()
+        if self.trace is not None:
+            self.trace.close()
 
     # -- what the parts of the manager share -----------------------------------------------------------------------
 
@@ -108,7 +118,8 @@ class SessionManager:
             yield
 
     def changed(self, key: str) -> None:
-        """A session was written: the index has to learn of it."""
+        """A session was written: the mirrors and the index have to learn of it."""
+        self.mirrors.wrote(self, key)
         if self._index:
             self.keeper.touch(key)
         if self._cleaner:
@@ -126,6 +137,17 @@ class SessionManager:
         if leaf is not None and "parent" not in messages[0]:
             messages = [{**messages[0], "parent": leaf}, *messages[1:]]
         return messages, {"active_leaf": messages[-1]["id"]}
+
+    def trace_context(self, session: Named | None) -> dict[str, Any]:
+        """What a trace tells of a session with which something has failed: its state and how long it is."""
+        try:
+            live = self.live(self.key_of(session)) if session is not None else None
+            head = live.head() if live else None
+        except errors.SessionstoreError:
+            return {}
+        if live is None or head is None:
+            return {}
+        return {"state": lifecycle.state_of(head, live.notes()), "conversation": head["counts"]["messages"]}
 
     def key_of(self, session: Named) -> str:
         """The key of a session, given as such or by a name. Raises `NotFound`, `Ambiguous`."""
@@ -157,6 +179,7 @@ class SessionManager:
         key = making.session_key(session_id)
         return self.make(key, templates.beginning(given), fields_of(given, template))
 
+    @traced("lifecycle", "create", INFO)
     def make(self, key: str, messages: list[Message], fields: Mapping[str, Any]) -> Session:
         """Make a session of these messages and fields. Raises `UsageError` when there is one of that key."""
         present = now()
@@ -171,16 +194,22 @@ class SessionManager:
         self.changed(key)
         return Session(self, key)
 
+    @traced("lifecycle", "load")
     def get(self, name: str) -> Session:
         """The session of that key, id, old id, beginning of one (6 characters or more), or ``@last``. Raises
         `NotFound`, `Ambiguous`."""
-        return Session(self, find(self, name))
+        self.mirrors.reading(self, None)
+        key = find(self, name)
+        tracing.told(key)
+        return Session(self, key)
 
+    @traced("persistence", "append")
     def append(self, session: Named, messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[str]:
         """Add messages at a session's end, all or none; durable when this returns their ids. A session that rested is
         active again. Raises `UsageError` for messages of another shape, and for an archived or expired session."""
         given = making.complete([messages] if isinstance(messages, Mapping) else messages, timed=False)
         key = self.key_of(session)
+        self.mirrors.reading(self, key)
         with self.held(key):
             live = self.live(key)
             state = lifecycle.state_of(live.head(), live.notes())
@@ -188,12 +217,14 @@ class SessionManager:
             for message in given:
                 message.setdefault("time", now())
             if given:
-                live.extend(*self.following(live.head(), given))
+                head = live.extend(*self.following(live.head(), given))
+                tracing.told(key, messages=len(given), conversation=head["counts"]["messages"])
             if state in lifecycle.RESTING and given:
                 live.say("state", None)
         self.changed(key)
         return [message["id"] for message in given]
 
+    @traced("persistence", "history")
     def history(self, session: Named, for_model: str | None = None) -> list[Message]:
         """The active path of a session; with `for_model` as that model can take it."""
         return self.session(session).history(for_model)
@@ -202,6 +233,7 @@ class SessionManager:
         """A session, given as such or by a name."""
         return session if isinstance(session, Session) else self.get(session)
 
+    @traced("persistence", "set_fields")
     def set_fields(self, /, session: Named, **fields: Any) -> None:
         """Set fields of a session: title, cwd, project, tools; None takes one away."""
         key = self.key_of(session)
@@ -209,6 +241,7 @@ class SessionManager:
             self.live(key).extend((), canonical.clean({**fields, "updated_at": now()}))
         self.changed(key)
 
+    @traced("persistence", "set_metadata")
     def set_metadata(self, session: Named, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change what the program keeps about a session; None takes a name away. Returns all of it."""
         key = self.key_of(session)
@@ -220,23 +253,28 @@ class SessionManager:
         self.changed(key)
         return kept
 
+    @traced("persistence", "edit", INFO)
     def edit(self, /, session: Named, message: str | int, content: making.Content | None = None, **fields: Any) -> None:
         """Change a message, named by its id or ordinal (0-based). The revision before stays as history."""
         editing.edit(self, self.key_of(session), message, content, fields)
 
+    @traced("persistence", "delete_message", INFO)
     def delete_message(self, session: Named, message: str | int) -> None:
         """Take a message out. The revision before stays as history."""
         editing.delete(self, self.key_of(session), message)
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
+    @traced("persistence", "search")
     def search(self, /, query: str, limit: int = 20, offset: int = 0, **fields: str) -> list[dict[str, Any]]:
         """The best hits of a query of the search language; `fields` are filters by name. Raises `SearchSyntax`."""
         from sessionstore.index.search import search
 
+        self.mirrors.reading(self, None)
         with self.keeper.reader() as connection:
             return search(connection, query, limit, offset, fields=fields)
 
+    @traced("persistence", "list")
     def list(
         self,
         /,
@@ -254,6 +292,7 @@ class SessionManager:
         tool, before, after, on."""
         from sessionstore.manager.listing import listed
 
+        self.mirrors.reading(self, None)
         with self.keeper.reader() as connection:
             return listed(connection, state, archived, starred, limit, offset, sort, filters)
 
@@ -264,12 +303,15 @@ class SessionManager:
         live = self.live(self.key_of(session))
         return lifecycle.state_of(live.head(), live.notes())
 
+    @traced("lifecycle", "set_state", INFO)
     def set_state(self, session: Named, state: str) -> None:
         """Move a session on in its life; the last writer wins. Raises `UsageError` for a step that is not possible."""
         key = self.key_of(session)
         with self.held(key):
             live = self.live(key)
-            lifecycle.check_step(lifecycle.state_of(live.head(), live.notes()), state, key)
+            before = lifecycle.state_of(live.head(), live.notes())
+            tracing.told(key, before=before, after=state)
+            lifecycle.check_step(before, state, key)
             for field, value in lifecycle.notes_for(state).items():
                 live.say(field, value)
         self.changed(key)
@@ -290,6 +332,7 @@ class SessionManager:
         """Take the session out of the archive."""
         self.set_state(session, "retrieved")
 
+    @traced("lifecycle", "clean_up", INFO)
     def clean_up(self, policy: lifecycle.CleanUp | None = None, *, dry_run: bool = False) -> dict[str, str]:
         """Archive, expire and purge what a policy says; what became of which session, by key."""
         from sessionstore.manager.cleaning import clean_up
@@ -298,12 +341,14 @@ class SessionManager:
 
     # -- branches, models, agents ----------------------------------------------------------------------------------
 
+    @traced("lifecycle", "branch", INFO)
     def branch(
         self, /, session: Named, at: str | int | None = None, session_id: str | None = None, **fields: Any
     ) -> Session:
         """A new session that begins with another's messages up to and with `at` (an id or ordinal; None: all)."""
         return branching.branch(self, self.session(session), at, session_id, fields)
 
+    @traced("lifecycle", "merge", INFO)
     def merge(self, session: Named, other: Named | None = None, *, order: str = "append") -> Session:
         """Take what another session has beyond the common beginning into this one; without `other` the session's own
         heads are joined. `order` is "append" or "time"."""
@@ -313,6 +358,7 @@ class SessionManager:
         """What two sessions share and where they differ."""
         return branching.compare(self, self.session(session), self.session(other))
 
+    @traced("lifecycle", "switch_model", INFO)
     def switch_model(
         self,
         session: Named,
@@ -325,8 +371,11 @@ class SessionManager:
         """Let another model answer from now on. Raises `NoConsent` without consent."""
         from sessionstore.manager.switching import switch
 
-        return switch(self, self.session(session), new_model, reason, consent, provider)
+        made = switch(self, self.session(session), new_model, reason, consent, provider)
+        tracing.told(before=made.old, after=made.new, warnings=len(made.warnings))
+        return made
 
+    @traced("lifecycle", "share", INFO)
     def share(self, /, session: Named, agent: str, **options: Any) -> Agent:
         """Let an agent take part in a session; options are those of `Agent`."""
         from sessionstore.manager.sharing import share
@@ -363,6 +412,7 @@ class SessionManager:
 
     # -- safety ----------------------------------------------------------------------------------------------------
 
+    @traced("persistence", "backup", INFO)
     def backup(self, file: str | os.PathLike[str], sessions: Iterable[Named] | None = None) -> dict[str, Any]:
         """Write the store, or some sessions, to one file, and read it back. Raises `WriteFailed`."""
         from sessionstore.manager.backup import backup
@@ -370,6 +420,7 @@ class SessionManager:
         keys = None if sessions is None else [self.key_of(session) for session in sessions]
         return backup(self.store, file, keys)
 
+    @traced("persistence", "restore", INFO)
     def restore(self, file: str | os.PathLike[str]) -> dict[str, Any]:
         """Take everything in a backup into this store; what is there already stays. Raises `SourceInvalid`."""
         from sessionstore.manager.backup import restore
@@ -379,12 +430,15 @@ class SessionManager:
             self.changed(key)
         return result
 
+    @traced("lifecycle", "recover", INFO)
     def recover(self) -> dict[str, Any]:
         """What a crash has left: turns without an answer, sessions with two heads, and damage, mended as far as copies
         allow (see `sessionstore verify --repair`)."""
         from sessionstore.manager.recovery import recover
 
-        return recover(self)
+        found = recover(self)
+        tracing.told(**{name: len(found[name]) for name in ("pending", "branches", "damaged")})
+        return found
 
 
 def _opened(path: str | os.PathLike[str]) -> Store:

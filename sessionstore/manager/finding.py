@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sessionstore import errors, fsio, layout
+from sessionstore import errors, fsio, layout, tracing
 
 if TYPE_CHECKING:
     from sessionstore.manager.core import SessionManager
@@ -24,7 +24,9 @@ def find(manager: SessionManager, name: str) -> str:
     try:
         with manager.keeper.reader() as connection:
             found = sorted({str(session["key"]) for session in resolve(connection, name)})
-    except (errors.LockedError, errors.StorageError):
+    except (errors.LockedError, errors.StorageError) as error:
+        why = type(error).__name__
+        tracing.event(tracing.WARNING, "persistence", "fallback", warning=f"names are read from the store: {why}")
         found = sorted(set(_scanned(manager, name)))
     if not found:
         raise errors.NotFound(name=name)

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 
-from sessionstore import errors
+from sessionstore import errors, tracing
 from sessionstore.store import Store
 
 INDEX = "index.sqlite"
@@ -77,7 +77,8 @@ class Keeper:
         from sessionstore.index.sync import sync_sessions
         from sessionstore.index.writer import IndexWriter
 
-        with IndexWriter(self.path, self.store.id, timeout=timeout) as writer:
+        indexing = tracing.operation("persistence", "index", sessions=len(keys))
+        with indexing, IndexWriter(self.path, self.store.id, timeout=timeout) as writer:
             sync_sessions(self.store, writer, sorted(keys))
 
     @contextlib.contextmanager

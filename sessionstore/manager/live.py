@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sessionstore import errors, fsio, layout, notes
+from sessionstore import errors, fsio, layout, notes, tracing
 from sessionstore.compose import Composer
 from sessionstore.store import Revision, Store, carried
 
@@ -84,6 +84,15 @@ class Live:
         return self._state
 
     def _read(self, seen: frozenset[str]) -> _State:
+        with tracing.operation("persistence", "read", self.key) as reading:
+            found = self._read_all(seen)
+            reading.told(heads=found.heads, conversation=found.head["counts"]["messages"])
+            if found.leftover:
+                left = len(found.leftover)
+                tracing.event(tracing.INFO, "persistence", "recovery", self.key, left_by_killed_writers=left)
+            return found
+
+    def _read_all(self, seen: frozenset[str]) -> _State:
         revisions = self.store.revisions_of(self.key) if seen else []
         heads = self.store.heads_of(revisions)
         if not heads:
@@ -156,9 +165,11 @@ class Live:
             if name in revision:
                 revision[name] = dict(revision[name])
         revision["counts"]["by_role"] = dict(revision["counts"]["by_role"])
-        name, data = self.store.name_of(revision)
-        writing.flush.close()
-        self.store.write_revision(name, data)
+        with tracing.operation("persistence", "write", self.key) as written:
+            name, data = self.store.name_of(revision)
+            writing.flush.close()
+            self.store.write_revision(name, data)
+            written.told(revision=name, pages=len(revision["pages"]))
         revision["_name"] = name
         self._writing = writing._replace(name=name)
         self._state = _State(self._names("sessions"), revision, 1, ())

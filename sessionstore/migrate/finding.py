@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sessionstore import errors, layout
+from sessionstore import canonical, errors, fsio, layout
 from sessionstore.importers.base import Draft, Head, Importer, Machine, Source
 from sessionstore.importers.material import Companion
 from sessionstore.importers.parsing import Unparsable
@@ -48,6 +48,8 @@ class Roots(NamedTuple):
     paths: list[str]
     suffixes: tuple[str, ...]
     formats: Mapping[str, frozenset[str]] = {}
+    store: str = ""
+    """The id of the store that imports: what it writes itself, in the form of another program, it does not import."""
 
     def formats_at(self, path: str) -> frozenset[str]:
         """The formats that a file may be of; empty when that is not restricted."""
@@ -100,7 +102,7 @@ def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tupl
         if not os.path.isdir(root):
             found = iter([(root, os.path.basename(root), Stat.of(status))])
         else:
-            found = _walk_directory(root, where.suffixes, on_error)
+            found = _walk_directory(root, where, on_error)
         for path, name, stat in found:
             if (stat.device, stat.inode) not in seen:
                 seen.add((stat.device, stat.inode))
@@ -108,10 +110,11 @@ def walk(where: Roots, *, on_error: Callable[[str, str], None]) -> Iterator[tupl
 
 
 def _walk_directory(
-    directory: str, suffixes: tuple[str, ...], on_error: Callable[[str, str], None]
+    directory: str, where: Roots, on_error: Callable[[str, str], None]
 ) -> Iterator[tuple[str, str, Stat]]:
     """As `walk`, of one directory. Not recursive: directories may be nested deeper than functions."""
-    open_listings = [_listing(directory, "", on_error)]
+    suffixes = where.suffixes
+    open_listings = [_listing(directory, "", where.store, on_error)]
     while open_listings:
         entry, prefix = next(open_listings[-1], (None, ""))
         if entry is None:
@@ -120,7 +123,7 @@ def _walk_directory(
         try:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in SKIPPED_DIRECTORIES:
-                    open_listings.append(_listing(entry.path, f"{prefix}{entry.name}/", on_error))
+                    open_listings.append(_listing(entry.path, f"{prefix}{entry.name}/", where.store, on_error))
             elif entry.name.lower().endswith(suffixes) and entry.is_file(follow_symlinks=False):
                 yield entry.path, prefix + entry.name, Stat.of(entry.stat(follow_symlinks=False))
         except OSError as error:
@@ -128,7 +131,7 @@ def _walk_directory(
 
 
 def _listing(
-    directory: str, prefix: str, on_error: Callable[[str, str], None]
+    directory: str, prefix: str, store: str, on_error: Callable[[str, str], None]
 ) -> Iterator[tuple[os.DirEntry[str], str]]:
     """The entries of a directory in order, each with the directory's path from where the walk began."""
     try:
@@ -137,8 +140,21 @@ def _listing(
     except OSError as error:
         on_error(directory, (error.strerror or "unreadable").lower())
         return
-    if not any(entry.name == layout.MARKER for entry in entries):
-        yield from ((entry, prefix) for entry in entries)
+    if any(entry.name == layout.MARKER for entry in entries):
+        return
+    if store and any(entry.name == layout.PAIRING for entry in entries) and written_by(directory) == store:
+        return
+    yield from ((entry, prefix) for entry in entries)
+
+
+def written_by(directory: str) -> str | None:
+    """The id of the store that writes the legacy files in a directory, None when none does."""
+    try:
+        found = canonical.loads(fsio.read_bytes(f"{directory}/{layout.PAIRING}"))
+    except (OSError, ValueError, errors.StorageError):
+        return None
+    store = found.get("store") if isinstance(found, dict) else None
+    return store if isinstance(store, str) else None
 
 
 def known_sources(batches: Iterable[Batch]) -> dict[str, Line]:

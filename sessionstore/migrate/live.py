@@ -93,7 +93,7 @@ class Live:
     def _roots(self, paths: list[str]) -> Roots:
         suffixes = {suffix for importer in self.importers.values() for suffix in importer.suffixes}
         formats = {} if self.paths else finding.places(self.importers.values(), self.machine)
-        return Roots(paths, tuple(sorted(suffixes)), formats)
+        return Roots(paths, tuple(sorted(suffixes)), formats, self.store.id)
 
     def _candidates(self, paths: Iterable[str]) -> Iterator[Candidate]:
         known = self.known()
@@ -107,6 +107,8 @@ class Live:
                 wanted[path] = None
                 continue
             lead = several.lead_of(path)
+            if finding.written_by(os.path.dirname(lead)) == self.store.id:
+                continue
             if lead.lower().endswith(endings) and os.path.isfile(lead) and not os.path.islink(lead):
                 wanted[lead] = None
         return finding.candidates(self._roots(list(wanted)), self.importers, known, on_error=_ignore)

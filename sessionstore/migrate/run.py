@@ -137,7 +137,7 @@ def migrate(
     """Run one batch. Sources fail one by one, into the report; raises `StorageError` when the store itself cannot
     be written, `Busy` when another migration runs for longer than ten minutes."""
     importers = chosen_importers(request.only)
-    where = finding.roots(request.paths, importers.values(), machine)
+    where = finding.roots(request.paths, importers.values(), machine)._replace(store=store.id)
     if request.dry_run:
         return _Run(store, request, where, sink, progress, None, Journals(store.root).all()).run()
     on_wait = progress.waiting if progress else None

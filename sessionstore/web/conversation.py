@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -57,6 +58,8 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
     )
     parent = found.revision.get("forked_from") or {}
     own = address(found.key)
+    query = _query(found, shown)
+    newest = found.sha == reading.sha(found.heads[0])
     return {
         "found": found,
         "key": found.key,
@@ -64,13 +67,15 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
         "address": own,
         "span": shown,
         "at": at,
-        "links": _page_links(shown),
-        "query": _query(found, shown),
-        "newest": found.sha == reading.sha(found.heads[0]),
+        "links": page_links(shown),
+        "page_address": lambda page: f"{own}?{query}page={page}",
+        "message_address": lambda number: f"{own}?{query}at={number}#m-{number}",
+        "larger": f"{own}?{'' if newest else query}size=1000&at={shown.start}" if shown.size < LARGEST else "",
+        "newest": newest,
         "turns": [{"seq": seq, "text": text, "here": shown.start <= seq < shown.end} for seq, text in turns],
         "questions": questions,
         "heads": _heads(found) if len(found.heads) > 1 else [],
-        "parent": {**parent, "address": address(parent["key"])} if parent.get("key") else None,
+        "parent": {**parent, "address": _parent_address(parent, address)} if parent.get("key") else None,
         "children": [{**child, "address": address(child["key"])} for child in children(site, found.key)],
         "usage": usage_text(found.revision.get("usage")),
         "resume": lines_of(found.revision),
@@ -78,6 +83,11 @@ def context(site: Site, found: Conversation, asked: Mapping[str, str], address: 
         "originals": found.revision.get("originals") or [] if site.store else [],
         "indexed_only": site.store is None,
     }
+
+
+def _parent_address(parent: Mapping[str, Any], address: Callable[[str], str]) -> str:
+    spot = f"?message={quote(str(parent['message']))}" if parent.get("message") else ""
+    return address(parent["key"]) + spot
 
 
 def _query(found: Conversation, shown: Span) -> str:
@@ -92,7 +102,7 @@ def _asked_place(site: Site, found: Conversation, asked: Mapping[str, str]) -> i
     return reading.place_of(site, found, asked["message"][:1000]) if asked.get("message") else None
 
 
-def _page_links(shown: Span) -> list[int | None]:
+def page_links(shown: Span) -> list[int | None]:
     """Page numbers to link to: the ends, the neighbours; None stands for a gap."""
     near = {1, 2, shown.pages - 1, shown.pages, *range(shown.page - 2, shown.page + 3)}
     links: list[int | None] = []
@@ -184,7 +194,7 @@ def pieces(
         if line.message is None:
             made.append(Markup(DAMAGED.format(number=line.number, shown=line.number + 1)))
             continue
-        _note_calls(line, calls)
+        note_calls(line.message, line.number, calls)
         asked = tuple(calls.get(str(name)) for name in _answered(line.message))
         key = (address, line.digest, line.number, line.number in off, asked)
         html = _rendered.get(key)
@@ -206,10 +216,11 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
-def _note_calls(line: reading.Line, calls: dict[str, tuple[int, str]]) -> None:
-    for part in _parts(line.message or {}):
+def note_calls(message: Mapping[str, Any], number: int, calls: Calls) -> None:
+    """Add the calls that message `number` makes."""
+    for part in _parts(message):
         if part.get("type") == "tool_call" and part.get("id"):
-            calls[str(part["id"])] = (line.number, str(part.get("name") or "?"))
+            calls[str(part["id"])] = (number, str(part.get("name") or "?"))
 
 
 def _answered(message: Mapping[str, Any]) -> list[Any]:

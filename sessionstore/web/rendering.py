@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
-from sessionstore.exporters.text import blob_text, response_text
+from sessionstore.exporters.text import arguments_text, blob_text, response_text
 from sessionstore.index.rows import utc
 from sessionstore.web import images, terminal, tools
 from sessionstore.web.markup import markdown, plain
@@ -27,13 +28,26 @@ FOLDED = frozenset({"meta", "context", "sidechain", "compaction"})
 _MARKS = re.compile(r"\*\*|__|`+|^[#>]+ ", re.MULTILINE)
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where a message is shown: the address of its session and what is known of the calls around it (by call id: the
     number of the message that made the call, and the tool)."""
 
     address: str
     calls: Mapping[str, tuple[int, str]]
     other_branch: frozenset[int] = frozenset()
+
+    def of(self, number: int) -> str:
+        """The address of a message."""
+        return f"{self.address}?at={number}#m-{number}"
+
+    def whole(self, number: int) -> str:
+        """The address of a message's whole text."""
+        return f"{self.address}/{number}.txt"
+
+    def image(self, number: int, count: int, image: images.Image) -> str:
+        """The address of a message's image; nothing when it is not shown."""
+        return f"{self.address}/{number}/image/{count}"
 
 
 def message_html(message: dict[str, Any], number: int, place: Place) -> str:
@@ -79,7 +93,7 @@ def _head(message: dict[str, Any], number: int, role: str, kind: str | None, pla
         facts.append(f'<span class="usage">{escape(usage)}</span>')
     return (
         f'<header><h2 id="h-{number}">{escape(_ROLES.get(role, role[:40]))}</h2> {" ".join(facts)} '
-        f'<a class="permalink" href="{place.address}?at={number}#m-{number}" '
+        f'<a class="permalink" href="{place.of(number)}" '
         f'aria-label="Link to message {number + 1}">#{number + 1}</a></header>'
     )
 
@@ -135,10 +149,10 @@ def _parts(message: dict[str, Any], number: int, place: Place) -> Iterator[str]:
     for part in message["parts"]:
         shown = [image for image in images.found_in(part) if image.shown]
         yield _part(part, number, place)
-        for _ in shown:
-            source = f"{place.address}/{number}/image/{count}"
-            words = f"image {count + 1} of message {number + 1}"
-            yield (f'<figure><a href="{source}"><img src="{source}" alt="{words}" loading="lazy"></a></figure>\n')
+        for image in shown:
+            if source := place.image(number, count, image):
+                words = f"image {count + 1} of message {number + 1}"
+                yield (f'<figure><a href="{source}"><img src="{source}" alt="{words}" loading="lazy"></a></figure>\n')
             count += 1
 
 
@@ -172,7 +186,7 @@ def _rest(text: str, number: int, place: Place) -> str:
         return ""
     return (
         f'<p class="note">The first {tools.MOST_SHOWN:,} of {len(text):,} characters. '
-        f'<a href="{place.address}/{number}.txt">Read all of message {number + 1}</a></p>'
+        f'<a href="{place.whole(number)}">Read all of message {number + 1}</a></p>'
     )
 
 
@@ -207,10 +221,24 @@ def _result(part: dict[str, Any], number: int, place: Place) -> str:
     maker = place.calls.get(str(part.get("id") or ""))
     failed = bool(part.get("is_error"))
     words = terminal.one_line(text, 90)
-    link = f'<p class="note"><a href="{place.address}?at={maker[0]}#m-{maker[0]}">the call</a></p>' if maker else ""
+    link = f'<p class="note"><a href="{place.of(maker[0])}">the call</a></p>' if maker else ""
     title = f"{'Error' if failed else 'Result'}{f' of {maker[1][:80]}' if maker else ''}"
     return (
         f'<details class="result{" failed" if failed else ""}"><summary><span class="tool">{escape(title)}</span> '
         f"<span>{escape(words)}</span></summary>{link}{tools.result(part.get('response'))}"
         f"{_rest(text, number, place)}</details>\n"
     )
+
+
+def message_text(message: dict[str, Any]) -> str:
+    """All that a message says as plain text, one part after the other."""
+    told = []
+    for part in message.get("parts") or ():
+        if part.get("type") == "tool_call":
+            told.append(f"{part.get('name')} {arguments_text(part.get('arguments'))}")
+        elif part.get("type") == "tool_call_response":
+            told.append(response_text(part.get("response")))
+        else:
+            content = part.get("content")
+            told.append(content if isinstance(content, str) else arguments_text(part))
+    return "\n\n".join(told)

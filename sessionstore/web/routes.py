@@ -6,7 +6,8 @@
     …/news?after=N&last=MARK              new messages, as JSON for the page's script
     …/N.txt, …/N.json                     one message whole
     …/N/image/M                           one of its images
-    …/export/FORM, …/original/N           the session as a file, the bytes that were imported
+    …/export/FORM, …/original/N           the session as a file, the bytes that were imported; a session with secrets is
+                                          given with ?secrets=redact or ?secrets=allow only
 /-/conversations/static/NAME              style sheet and script
 
 KEY is tilde-encoded, as everywhere in Datasette. Of several indexes that are served, the first is shown.
@@ -15,7 +16,7 @@ KEY is tilde-encoded, as everywhere in Datasette. Of several indexes that are se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -27,9 +28,9 @@ from datasette.utils.asgi import Response
 from sessionstore import errors
 from sessionstore.exporters import form, write
 from sessionstore.exporters.report import Report
-from sessionstore.exporters.text import arguments_text, response_text
 from sessionstore.layout import slug
-from sessionstore.web import assets, conversation, guard, home, images, live, pages, reading, searching
+from sessionstore.web import assets, conversation, guard, home, images, leaving, live, pages, reading, searching
+from sessionstore.web.rendering import message_text
 from sessionstore.web.site import Site, may_look, sites
 
 KEY = r"/-/conversation/(?P<key>[^/]+)"
@@ -235,20 +236,9 @@ async def one_message(visit: Visit) -> Any:
     if visit.request.url_vars["form"] == "json":
         body = orjson.dumps(message, option=orjson.OPT_INDENT_2)
         return Response(body, headers=headers, content_type="application/json; charset=utf-8")
-    return Response(_as_text(message), headers=headers, content_type="text/plain; charset=utf-8")
-
-
-def _as_text(message: dict[str, Any]) -> bytes:
-    told = []
-    for part in message.get("parts") or ():
-        if part.get("type") == "tool_call":
-            told.append(f"{part.get('name')} {arguments_text(part.get('arguments'))}")
-        elif part.get("type") == "tool_call_response":
-            told.append(response_text(part.get("response")))
-        else:
-            content = part.get("content")
-            told.append(content if isinstance(content, str) else arguments_text(part))
-    return "\n\n".join(told).encode("utf-8", "replace")
+    return Response(
+        message_text(message).encode("utf-8", "replace"), headers=headers, content_type="text/plain; charset=utf-8"
+    )
 
 
 @page
@@ -272,8 +262,16 @@ async def export(visit: Visit) -> Any:
     if store is None:
         raise Refused(404, "Only the index is served here; exporting needs the store.")
     target = form(visit.request.url_vars["form"])
-    read = store.messages if target.whole else store.embedded
-    pieces = write(target.name, found.revision, partial(read, found.revision), Report())
+    read: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] = store.messages if target.whole else store.embedded
+    revision, wish = found.revision, visit.asked.get("secrets")
+    if wish != "allow":
+        secrets = await asyncio.to_thread(leaving.found, store, revision, target.whole)
+        if secrets.findings and wish != "redact":
+            context = {**visit.frame(), **leaving.context(secrets, visit.address(found.key), target.name)}
+            return _html(pages.render("secrets.html", context), 409)
+        if secrets.findings:
+            revision, read = leaving.without(secrets, revision, read)
+    pieces = write(target.name, revision, partial(read, revision), Report())
     return await _file(visit, pieces, f"{slug(found.key)}{target.suffix}")
 
 

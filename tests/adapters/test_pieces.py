@@ -291,7 +291,7 @@ def test_anthropic_takes_no_temperature_together_with_reasoning() -> None:
     ask = Ask("claude-opus-4-6", said, reasoning=2048, temperature=0.5, top_p=0.9, max_tokens=100)
     body = adapters.named("anthropic")().request(ask, report)
     assert "temperature" not in body and "top_p" not in body and body["max_tokens"] == 2048 + 1024
-    assert report.lines == [f"{name} is not taken together with reasoning" for name in ("temperature", "top_p")]
+    assert report.lines[-2:] == [f"{name} is not taken together with reasoning" for name in ("temperature", "top_p")]
 
 
 def test_further_choices_of_a_stream_do_not_mix_with_the_first() -> None:

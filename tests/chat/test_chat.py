@@ -65,6 +65,16 @@ def test_an_id_is_not_taken_for_the_beginning_of_another_one(talk: Chat) -> None
     assert talk.ask("Two", "gpt-5", "lesson").session.key == "native:lesson"
 
 
+def test_nor_for_the_beginning_of_several(talk: Chat, sessions: SessionManager) -> None:
+    for number in range(10, 18):
+        sessions.create(f"lesson-{number}")
+    assert talk.ask("Two", "gpt-5", "lesson-1").session.key == "native:lesson-1"
+    for source in ("codex", "kimi"):
+        sessions.store.put(f"{source}:the-same", [{"id": "m1", "role": "user", "parts": []}])
+    with pytest.raises(errors.Ambiguous):
+        talk.ask("Three", "gpt-5", "the-same")
+
+
 def test_a_client_that_sends_the_whole_conversation_each_time_writes_only_what_is_new(
     talk: Chat, reopened: Reopened
 ) -> None:

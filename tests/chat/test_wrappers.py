@@ -58,7 +58,10 @@ def test_the_list_and_clearing(talk: Chat, mocked: Mocked) -> None:
     kimi_chat("First", chat=talk, session_id="api-design", system="Be terse.")
     kimi_chat("First", chat=talk, session_id="other_1")
     listed = kimi_chat(chat=talk, session_id="@list")
-    assert listed.startswith("## Active Kimi Sessions") and "### api-design\n- Topics: api, design" in listed
+    assert (
+        listed.startswith("## Active Kimi Sessions")
+        and "- **api-design**\n  - Topics: api design\n  - Messages: 3\n" in listed
+    )
     assert kimi_chat(chat=talk, session_id="@clear:api-design") == "Session 'api-design' cleared successfully."
     assert kimi_chat(chat=talk, session_id="@clear:nobody") == "Session 'nobody' not found."
     assert "api-design" not in kimi_chat(chat=talk, session_id="@list")
@@ -101,3 +104,17 @@ def test_tools_that_kimi_wants_to_use_are_told(talk: Chat, mocked: Mocked) -> No
     mocked.break_({"type": "reply", "tool_calls": [{"name": "look", "arguments": {"at": "it"}}]})
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
     assert '"name": "look"' in kimi_chat("Look", chat=talk, available_tools=[tool])
+
+
+def test_a_session_without_a_model_is_gone_on_with(talk: Chat, mocked: Mocked) -> None:
+    talk.sessions.create("imported_1")
+    kimi_chat("Hello", chat=talk, session_id="imported_1")
+    assert body(mocked)["model"] == "kimi-k2-0711-preview"
+
+
+def test_a_view_chooses_what_a_model_is_told(talk: Chat, mocked: Mocked) -> None:
+    with Chat(talk.sessions, talk._settings, view=lambda messages: messages[-1:]) as short:
+        for text in ("one", "two"):
+            kimi_chat(text, chat=short, session_id="s_1")
+    assert [one["content"] for one in body(mocked)["messages"]] == ["two"]
+    assert len(talk.sessions.get("s_1").history()) == 4

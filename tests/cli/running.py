@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 LEGACY = ROOT / "fixtures" / "legacy"
+RULES = Path.home() / ".cache" / "kingfisher"
+"""Where Kingfisher keeps its compiled rules; every home of its own would have them compiled again."""
 FAST_CLOCK = """
 import sys, time
 real = time.monotonic
@@ -54,6 +56,7 @@ class Program:
         """Nothing of the environment of the tests, but for where programs are."""
         known = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ}
         known |= {"HOME": str(self.home), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "TZ": "UTC"}
+        known["KF_RULE_CACHE_DIR"] = str(RULES)
         if self.store:
             known["SESSIONSTORE_DIR"] = str(self.store)
         return known | self.env

@@ -17,7 +17,7 @@ DOCUMENTED = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 HEAVY = ("pydantic", "sqlite_utils", "zstandard", "sqlite3", "importlib.metadata")
 PLANNED = {"init", "sources", "migrate", "batches", "rollback", "original", "search", "list", "show", "log", "export"}
 PLANNED |= {"restore", "stats", "sql", "index", "watch", "verify", "gc", "compact", "purge", "note", "views", "doctor"}
-PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse"}
+PLANNED |= {"branch", "merge", "edit", "switch-model", "chat", "mcp", "browse", "secrets", "dual", "debug"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -37,7 +37,10 @@ each_command = pytest.mark.parametrize("name", ALL)
 
 def test_the_commands_are_those_that_were_meant() -> None:
     assert set(COMMANDS) == PLANNED
-    assert {name for name in ALL if " " in name} == {"index status", "index sync", "index rebuild"}
+    below = {"index": {"status", "sync", "rebuild"}, "dual": {"status", "forward", "back"}}
+    below["debug"] = {"session", "history", "dump", "simulate", "provider"}
+    expected = {f"{group} {name}" for group, names in below.items() for name in names}
+    assert {name for name in ALL if " " in name} == expected
 
 
 @each_command
@@ -81,6 +84,7 @@ READING = {
     "stats",
     "verify",
     "doctor",
+    "secrets",
 }
 
 
@@ -100,7 +104,7 @@ def understood(line: str) -> bool:
     words = shlex.split(line.partition(" | ")[0], comments=True)[1:]
     for mark in (">", "||"):
         words = words[: words.index(mark)] if mark in words else words
-    if words[0] in ("--store", "--version"):
+    if words[0] in ("--store", "--trace", "--version"):
         words = words[2:]
     context, command = click.Context(cli, info_name="sessionstore"), click.Command("sessionstore")
     found: click.Command | None = cli

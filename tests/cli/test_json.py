@@ -36,6 +36,7 @@ SHAPES = {
     "note": ("note", "title", "@last", "New"),
     "views": ("views",),
     "doctor": ("doctor",),
+    "secrets": ("secrets",),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from sessionstore import errors
 from sessionstore.manager import AsyncSession, AsyncSessionManager, Session, SessionManager
 
-HELPERS = {"live", "held", "changed", "key_of", "make", "session", "following"}
+HELPERS = {"live", "held", "changed", "key_of", "make", "session", "following", "trace_context"}
 
 
 def test_every_method_is_there(manager: SessionManager) -> None:

@@ -160,10 +160,14 @@ def test_a_model_that_summarises_is_told_what_tools_did(manager: SessionManager)
     session.add_user("Where is the whale?")
     session.add_tool_result(session.add_tool_call("grep", {"pattern": "whale"}), {"line": 7})
     asked: list[str] = []
-    summaries.ByModel(lambda prompt: asked.append(prompt) or "done")(session.messages(), "Before.")  # type: ignore[func-returns-value]
-    [prompt] = asked
-    for told in ("[summary of what came before] Before.", "[user] Where", 'uses grep {"pattern":"whale"}', '{"line":7}'):
-        assert told in prompt
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return " done "
+
+    assert summaries.ByModel(ask)(session.messages(), "Before.") == "done"
+    for told in ("[summary of what came before] Before.", "[user] Where", "uses grep {", '"pattern"', "result: {"):
+        assert told in asked[0]
 
 
 def test_the_offline_summary_is_short_repeatable_and_names_the_tools(session: Session) -> None:

@@ -170,7 +170,7 @@ def test_a_clean_up_in_the_background_that_fails_disturbs_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise errors.NoSpace(path="store")
+        raise errors.NoSpace(path="store", what="in a test")
 
     with SessionManager(tmp_path / "store", clean_up=CleanUp()) as manager:
         monkeypatch.setattr(cleaning, "clean_up", broken)

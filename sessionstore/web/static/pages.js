@@ -7,7 +7,9 @@
   /* A link to a message that stands on another page. */
   const spot = /^#m-(\d+)$/.exec(location.hash);
   if (messages && spot && !document.getElementById(`m-${spot[1]}`) && Number(spot[1]) < number("count")) {
-    location.replace(`${messages.dataset.address}?at=${spot[1]}#m-${spot[1]}`);
+    const page = messages.dataset.file && Math.floor(spot[1] / number("size")) + 1;
+    const file = page && `${messages.dataset.file}${page > 1 ? `-${page}` : ""}.html`;
+    location.replace(`${file || `${messages.dataset.address}?at=${spot[1]}`}#m-${spot[1]}`);
     return;
   }
 
