@@ -600,7 +600,6 @@ def test_summaries_by_a_model_are_made_once() -> None:
 
 
 def test_cost_is_the_list_price_of_what_was_sent_and_answered() -> None:
-    pytest.importorskip("genai_prices")
 
     async def talk(context: ChatContext) -> None:
         await context.add_user_message(sized(1_000_000 - prompt_tokens(context)))

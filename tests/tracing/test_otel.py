@@ -8,10 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("opentelemetry.sdk")
-
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, json, sys
