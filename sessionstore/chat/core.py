@@ -422,10 +422,11 @@ def chat(
     *,
     sessions: Sessions,
     settings: Mapping[str, Settings] | Callable[[type[Adapter]], Settings] | None = None,
+    window: windows.Window | None = windows.USUAL,
     **options: Any,
 ) -> Answer:
     """Say something to a model and get its answer, both kept in a session: `Chat(sessions, settings).ask(…)`."""
-    with Chat(sessions, settings) as made:
+    with Chat(sessions, settings, window=window) as made:
         return made.ask(messages, model, session_id, **options)
 
 

@@ -288,8 +288,8 @@ class SessionManager:
         **filters: str,
     ) -> list[dict[str, Any]]:
         """Sessions that pass all filters, then cut to the page asked for. `archived` None means all, True only those.
-        Each is as in `sessionstore list --json`, with its `state`. Filters: source, model, project, branch, tag, title,
-        tool, before, after, on."""
+        Each is as in `sessionstore list --json`, with its `state`. Filters: source, model (one that has answered), project,
+        branch, tag, title, tool, before, after, on."""
         from sessionstore.manager.listing import listed
 
         self.mirrors.reading(self, None)

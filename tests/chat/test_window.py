@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from sessionstore import errors
-from sessionstore.chat import Chat, Window
+from sessionstore.chat import AsyncChat, Chat, Window, chat
 from sessionstore.manager import SessionManager, summaries
 from tests.adapters.mocked import MODELS, Mocked
 
@@ -68,6 +69,22 @@ def test_only_the_current_segment_is_told_word_by_word(sessions: SessionManager,
     with talking(sessions, mocked, threshold=1_000, infinite=False) as talk:
         talk.ask("Once more?", session_id=long)
     assert len(mocked.asked()[-1]["body"]["messages"]) == 2 * TURNS + 4
+
+
+def test_the_function_and_the_asynchronous_core_tell_it_the_same_way(
+    sessions: SessionManager, mocked: Mocked, long: str
+) -> None:
+    settings = {"openai": mocked.settings("openai")}
+    window = Window(threshold=1_000, counter=hundred)
+    chat("And the next?", session_id=long, sessions=sessions, settings=settings, window=window)
+
+    async def ask() -> None:
+        async with AsyncChat(sessions, settings, window=window) as talk:
+            await talk.ask("And then?", session_id=long)
+
+    asyncio.run(ask())
+    bodies = [str(one["body"]) for one in mocked.asked()]
+    assert len(bodies) == 2 and all("Summary of the conversation so far:" in body for body in bodies)
 
 
 def test_from_eighty_percent_on_there_is_a_warning(sessions: SessionManager, mocked: Mocked) -> None:
