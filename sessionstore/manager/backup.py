@@ -7,9 +7,12 @@ are put together: objects first, then sessions and notes; nothing that is there 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ from sessionstore.store import Store, parse_document
 
 FORMAT = "sessionstore/backup"
 MANIFEST = "MANIFEST.json"
+_NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, AttributeError, EOFError)
+_NO_ARCHIVE += (RuntimeError, OverflowError, struct.error, MemoryError)
+"""What reading an archive raises that was damaged, or that nobody has written with this program."""
 
 
 class _Sink(io.RawIOBase):
@@ -182,10 +188,12 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
                 if canonical.digest(data) != digest or not _is_whole(name, data):
                     raise wrong(f"{name} has not the bytes it is named for")
                 yield name, data
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError) as error:
-        raise wrong(str(error) or type(error).__name__) from None
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise wrong("its parts are not where it says") from None
         raise fsio.failure(error, path, writing=False) from error
+    except _NO_ARCHIVE as error:
+        raise wrong(str(error) or type(error).__name__) from None
 
 
 def _is_of_store(name: str) -> bool:

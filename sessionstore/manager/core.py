@@ -288,7 +288,7 @@ class SessionManager:
         **filters: str,
     ) -> list[dict[str, Any]]:
         """Sessions that pass all filters, then cut to the page asked for. `archived` None means all, True only those.
-        Each is as in `sessionstore list --json`, with its `state`. Filters: source, model (which has answered), project,
+        Each is as in `sessionstore list --json`, with its `state`. Filters: source, model (that answered), project,
         branch, tag, title, tool, before, after, on."""
         from sessionstore.manager.listing import listed
 

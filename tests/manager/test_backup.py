@@ -125,6 +125,23 @@ def test_a_damaged_backup_changes_nothing(filled: SessionManager, tmp_path: Path
     assert content(other) == {}
 
 
+def test_a_backup_with_any_flipped_bit_is_refused_or_the_same(filled: SessionManager, tmp_path: Path) -> None:
+    """Bits that nothing depends on (times in the archive's directory) may change; nothing else goes unnoticed."""
+    filled.backup(tmp_path / "b.zip", ["s0", "s1"])
+    data = (tmp_path / "b.zip").read_bytes()
+    whole = dict(backup._entries(tmp_path / "b.zip"))
+    refused = 0
+    for at in range(0, len(data), max(1, len(data) // 1500)):
+        (tmp_path / "bad.zip").write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        try:
+            found = dict(backup._entries(tmp_path / "bad.zip"))
+        except errors.SourceInvalid:
+            refused += 1
+        else:
+            assert found == whole
+    assert refused > 700
+
+
 @pytest.mark.parametrize("name", ["../../evil", "sessions/../../evil", "STORE.json", "/etc/passwd", "objects/aa/x.bin"])
 def test_a_hostile_backup_writes_nowhere(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
