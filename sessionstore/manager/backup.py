@@ -24,8 +24,9 @@ from sessionstore.store import Store, parse_document
 
 FORMAT = "sessionstore/backup"
 MANIFEST = "MANIFEST.json"
-_NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, AttributeError, EOFError)
-_NO_ARCHIVE += (RuntimeError, OverflowError, struct.error, MemoryError)
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NO_ARCHIVE: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OverflowError)
+_NO_ARCHIVE += (LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 """What reading an archive raises that was damaged, or that nobody has written with this program."""
 
 
@@ -177,6 +178,8 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
 
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type not in _PACKINGS for one in archive.infolist()):
+                raise wrong("it is packed in another way")
             manifest = canonical.loads(archive.read(MANIFEST))
             if manifest["format"] != FORMAT or manifest["v"] != 1:
                 raise wrong("it is of another format")
