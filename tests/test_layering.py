@@ -130,6 +130,13 @@ def test_what_needs_an_extra_is_imported_only_when_it_is_used() -> None:
             assert not {n.removeprefix("sessionstore.").split(".")[0] for n in names} & {*ON_DEMAND, *EXTRAS}, path.name
 
 
+def test_the_package_holds_its_own_files_only() -> None:
+    """What lies in the package is shipped with it, so a stray file would be too."""
+    kinds = {".py", ".typed", ".html", ".css", ".js", ".svg", ".pyc", ".sql"}
+    strays = [path for path in PACKAGE.rglob("*") if path.is_file() and (path.suffix or path.name) not in kinds]
+    assert not [str(path) for path in strays if path.name != "py.typed"]
+
+
 def test_no_module_is_longer_than_a_few_screens() -> None:
     long = {path.name: n for path in modules() if (n := len(path.read_text().splitlines())) > 500}
     assert not long
