@@ -168,7 +168,7 @@ def test_tools_that_kimi_wants_to_use_are_told_and_not_run(small: Path, mocked: 
 
 def called(store: Path, known: dict[str, str], name: str, **arguments: Any) -> Any:
     """The result of one call, in this process."""
-    from sessionstore.cli.chat_commands import settings_from
+    from sessionstore.adapters.environment import settings_from
 
     def reach(kind: type[Adapter]) -> Settings:
         return settings_from(known, kind)
