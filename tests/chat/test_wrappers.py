@@ -79,7 +79,7 @@ def test_last_is_no_session_of_a_coding_program(talk: Chat, mocked: Mocked) -> N
     said.append({**said[0], "id": "m2", "role": "assistant", "model": "kimi-k2.7-code"})
     talk.sessions.store.put("kimi-code:agent", said)
     talk.sessions.store.put("kimi:0a:chat_20250713_0905", said, {"native_id": "chat_20250713_0905"})
-    assert "### chat_20250713_0905" in kimi_chat(chat=talk, session_id="@list")
+    assert "- **chat_20250713_0905**" in kimi_chat(chat=talk, session_id="@list")
     assert "agent" not in kimi_chat(chat=talk, session_id="@list")
 
 
