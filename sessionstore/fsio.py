@@ -192,11 +192,10 @@ def _syncfs(directory: str) -> bool:
         return False
     import ctypes
 
+    with contextlib.suppress(OSError, AttributeError):
+        _libc_syncfs = _libc_syncfs or ctypes.CDLL(None, use_errno=True).syncfs
     if _libc_syncfs is None:
-        try:
-            _libc_syncfs = ctypes.CDLL(None, use_errno=True).syncfs
-        except (OSError, AttributeError):
-            return False
+        return False
     descriptor = os.open(directory, _OPEN_READ)
     try:
         if _libc_syncfs(descriptor) != 0:

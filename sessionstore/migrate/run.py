@@ -143,20 +143,18 @@ def migrate(
     on_wait = progress.waiting if progress else None
     with locks.Lock(f"{store.root}/locks/migrate.lock", timeout=600, what="the migration lock", on_wait=on_wait):
         sweep_temp(store)
-        resumed = _settle_all(store, request)
-        batches = Journals(store.root).all()
+        batches, resumed = Journals(store.root).all(), None
+        if unfinished := [batch for batch in batches if batch.state in ("interrupted", "undoing")]:
+            resumed = _settle_all(store, request, unfinished)
+            batches = Journals(store.root).all()
         with store.writing():
             return _Run(store, request, where, sink, progress, resumed, batches).run()
 
 
-def _settle_all(store: Store, request: Request) -> Batch | None:
+def _settle_all(store: Store, request: Request, unfinished: Sequence[Batch]) -> Batch | None:
     """Settle what killed runs left, and finish killed rollbacks; returns the batch that this request goes on with, if
     there is one."""
-    journals = Journals(store.root)
-    unfinished = [batch for batch in journals.all() if batch.state in ("interrupted", "undoing")]
-    if not unfinished:
-        return None
-    resumed = None
+    journals, resumed = Journals(store.root), None
     if undoing := [batch for batch in unfinished if batch.undo]:
         with store.exclusively("finishing a rollback"):
             for batch in undoing:

@@ -56,7 +56,7 @@ MISTAKES = {
     "short batch": (("rollback", "0"), "is called '0'"),
     "unknown format": (("migrate", "--from", "nokia", str(LEGACY)), "there is no format 'nokia'; known: "),
     "unknown form": (("export", "@last", "--to", "pdf"), "'pdf' is not one of"),
-    "export of nothing": (("export",), "name the sessions, or choose them with --search"),
+    "export of nothing": (("export",), "name the sessions, or choose them with"),
     "batch without place": (("original", "@batch"), "say where they go with --to DIR"),
     "unknown field": (("note", "colour", "@last", "red"), "'colour' is not one of"),
     "note without value": (("note", "tag", "@last"), "needs a value"),

@@ -140,7 +140,7 @@ def test_the_older_servers_tools_answer_as_they_did(small: Path, mocked: Mocked,
             conversation = json.loads(state.removeprefix("Conversation State:\n```json\n").removesuffix("\n```"))
             assert [one["content"] for one in conversation] == ["Be terse.", "First", "One.", "Second", "Two."]
             listed = await call("kimi_chat", session_id="@list")
-            assert "- **api-design**\n  - Topics: api design\n" in listed.content[0].text
+            assert "- **api-design**\n  - Topics: api design" in listed.content[0].text
             assert "session" not in listed.structured_content
             quick = await call("quick_gpt", prompt="Two and two?")
             assert quick.content[0].text == "Short."
