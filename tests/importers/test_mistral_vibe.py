@@ -24,7 +24,7 @@ def test_a_session_is_its_description_and_its_messages() -> None:
     assert read.counts == (6, 5, 1, 0)
     assert (draft.native_id, draft.title) == ("abc123de-0000-4000-8000-000000000000", "Sort the tools")
     assert (draft.created_at, draft.updated_at) == ("2026-06-01T10:00:00Z", "2026-06-01T10:05:00Z")
-    assert (draft.cwd, draft.git) == ("/work/shed", {"branch": "main", "commit": "abc123"})
+    assert (draft.cwd, draft.git) == ("/home/ada/src/shed", {"branch": "main", "commit": "abc123"})
     assert draft.forked_from == {"key": "mistral-vibe:00000000-aaaa-4000-8000-000000000000"}
     assert draft.aliases == [] and draft.x["stats"]["session_prompt_tokens"] == 100
     assert roles(messages) == ["user", "assistant", "tool", "assistant", "system"]

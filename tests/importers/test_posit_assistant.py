@@ -38,7 +38,7 @@ def test_a_conversation() -> None:
     found = read(MAIN)
     draft, messages = found.one()
     assert found.counts == (12, 11, 1, 0)
-    assert (draft.native_id, draft.title, draft.cwd) == ("c0ffee01", "Loading sales", "/work/sales")
+    assert (draft.native_id, draft.title, draft.cwd) == ("c0ffee01", "Loading sales", "/home/ada/src/sales")
     assert draft.git == {"branch": "main"} and draft.created_at == "2026-01-01T00:00:00.000Z"
     assert roles(messages) == ["user", "assistant", "tool", "assistant", "assistant", "user", "system"]
     assert [part["type"] for part in messages[1]["parts"]] == ["reasoning", "text", "tool_call"]
@@ -69,7 +69,7 @@ def test_what_the_provider_says() -> None:
 def test_a_sub_agent_names_its_parent() -> None:
     draft, _ = read(BELOW).one()
     assert draft.forked_from == {"key": "posit-assistant:c0ffee01", "relation": "subagent"}
-    assert draft.cwd == "/work/sales"
+    assert draft.cwd == "/home/ada/src/sales"
 
 
 def test_nodes_without_messages_and_circles_are_stepped_over() -> None:
