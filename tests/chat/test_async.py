@@ -241,6 +241,7 @@ def test_cancelled_while_it_waits_for_the_next_piece(
     assert said([partial]) == [("assistant", "One two ")] and partial["x"]["unfinished"] == "CancelledError"
 
 
+@pytest.mark.clock
 def test_cancelled_while_the_model_is_asked_the_turn_can_be_resumed(
     play: Any, mocked: Mocked, reopened: Reopened
 ) -> None:
@@ -328,6 +329,7 @@ def slow() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("model", ["gpt-5", "simulated/slow:0.2"])
+@pytest.mark.clock
 def test_fifty_conversations_at_once_do_not_wait_for_each_other(
     model: str, sessions: SessionManager, slow: str, reopened: Reopened
 ) -> None:
@@ -347,6 +349,7 @@ def test_fifty_conversations_at_once_do_not_wait_for_each_other(
         assert kept[0] == ("user", f"number {number}") and [role for role, _ in kept] == ["user", "assistant"]
 
 
+@pytest.mark.clock
 def test_the_loop_goes_on_while_many_wait(sessions: SessionManager, slow: str) -> None:
     async def main() -> float:
         longest, last = 0.0, time.monotonic()

@@ -14,6 +14,7 @@ from sessionstore.manager import SessionManager
 from tests.adapters.server import Server, document
 
 LIMIT, ROOM, TURNS = 0.010, 4, 12
+pytestmark = pytest.mark.clock
 TEXT = "The quick brown fox jumps over the lazy dog. " * 9
 ANSWER = {
     "id": "chatcmpl-1",

@@ -20,7 +20,11 @@ def test_a_session() -> None:
     read = imported(IMPORTER, SESSIONS / "20260501_090000_kiln.json")
     draft, messages = read.one()
     assert read.counts == (6, 5, 1, 0)
-    assert (draft.native_id, draft.cwd, draft.title) == ("20260501_090000_kiln", "/home/ada/src/kiln", "Is the kiln hot?")
+    assert (draft.native_id, draft.cwd, draft.title) == (
+        "20260501_090000_kiln",
+        "/home/ada/src/kiln",
+        "Is the kiln hot?",
+    )
     assert draft.x["created_at"]["zone"] == "unknown" and draft.updated_at == "2026-05-01T09:05:00Z"
     assert draft.system == [{"type": "text", "content": "You are Hermes."}] and len(draft.tools) == 1
     assert roles(messages) == ["user", "assistant", "tool", "assistant", "system"]

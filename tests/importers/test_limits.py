@@ -70,9 +70,18 @@ def test_a_line_of_fifty_megabytes_does_not_eat_memory(name: str, tmp_path: Path
     assert read(name, path).startswith(("read", "refused"))
 
 
-@pytest.mark.parametrize("name", sorted(name for name, one in all_importers().items() if ".zip" in one.suffixes))
+ZIPS = sorted(name for name, one in all_importers().items() if ".zip" in one.suffixes)
+CHAT = b'[{"mapping":{"a":"' + b"x" * 9000 + b'"}},'
+BOMBS = [(name, b"\0", "zeros", False) for name in ZIPS]
+BOMBS += [(name, CHAT, "conversations", name != "chatgpt") for name in ZIPS]
+
+
 @pytest.mark.parametrize(
-    "filler", [b"\0", b'[{"mapping":{"a":"' + b"x" * 9000 + b'"}},'], ids=["zeros", "conversations"]
+    ("name", "filler"),
+    [
+        pytest.param(name, filler, id=f"{name}-{kind}", marks=[pytest.mark.slow] if slow else [])
+        for name, filler, kind, slow in BOMBS
+    ],
 )
 def test_a_zip_bomb_is_refused(name: str, filler: bytes, tmp_path: Path) -> None:
     path = tmp_path / "export.zip"

@@ -127,6 +127,7 @@ def test_a_misspelled_word_is_put_right(planted: Planted, typed: str) -> None:
 @pytest.mark.parametrize(
     "typed", ["qqzzxxjjvv", "zwu", "12345", "GPTX", "龘龘", "role:tol", '"open', "zwurbelix nowheretobefound"]
 )
+@pytest.mark.clock
 def test_nothing_is_proposed_where_nothing_is_near(planted: Planted, typed: str) -> None:
     connection, _ = planted
     began = time.monotonic()
@@ -189,6 +190,7 @@ def test_nothing_typed_fails_or_takes_long(planted: Planted, pytestconfig: pytes
 
 
 @pytest.mark.parametrize("pattern", [r"/(\w+)+$$$x/", r"/(a|a)*(b|b)*(\w|\w)*!/", "/(.*)*~/"])
+@pytest.mark.clock
 def test_a_pathological_pattern_ends_soon(tmp_path: Path, pattern: str) -> None:
     from tests.index.making import put, said
 

@@ -10,6 +10,7 @@ import pytest
 
 from sessionstore.manager import SessionManager
 
+pytestmark = pytest.mark.clock
 ROOM = 5
 TEXT = "The quick brown fox jumps over the lazy dog. " * 9
 

@@ -302,6 +302,7 @@ def test_importing_the_package_loads_neither_logging_handlers_nor_opentelemetry(
     assert "sessionstore.tracing" in loaded and not {"logging.handlers", "opentelemetry"} & set(loaded)
 
 
+@pytest.mark.clock
 def test_an_append_is_not_slower_by_much_while_it_is_traced(sessions: SessionManager, tmp_path: Path) -> None:
     session = sessions.create("s")
 

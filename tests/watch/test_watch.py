@@ -29,6 +29,7 @@ from sessionstore.verify import verify
 from tests.cli.running import ROOT, Program, ok
 from tests.migrate import support
 
+pytestmark = pytest.mark.clock
 SOON = 1.0
 """Seconds within which a change has to be searchable."""
 PATIENCE = 20.0

@@ -256,6 +256,7 @@ def test_pages_are_fast(web: httpx.Client) -> None:
     assert max(best(web, "/")) < 0.2
 
 
+@pytest.mark.clock
 def test_a_thousand_messages_that_were_never_shown_before_are_fast(full: Store) -> None:
     from sessionstore.web import conversation, reading
     from sessionstore.web.site import Site
