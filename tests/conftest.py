@@ -41,7 +41,7 @@ def _deselect(config: pytest.Config, items: list[pytest.Item], unwanted: Sequenc
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The directory of real captured files of foreign formats."""
-    return Path(os.environ["SESSIONSTORE_SAMPLES"])
+    return Path(os.environ["SESSIONSTORE_SAMPLES"]).resolve()
 
 
 @pytest.fixture

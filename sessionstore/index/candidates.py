@@ -17,8 +17,7 @@ from sessionstore.index.schema import SEQ, SHIFT
 WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
 """For text, reasoning, tool input, tool output, context, and the column of unspaced scripts (which has all of them)."""
 _TITLE_WEIGHT = 1.5
-_FIRST = 500
-_CLOSE = 200
+_FIRST, _TITLES = 200, 500
 _NEAR, _ADJACENT = 2.0, 3.0
 """Words near each other count twice, those that follow each other three times."""
 _FEW = 4
@@ -61,38 +60,28 @@ def joins(conditions: Sequence[Condition]) -> str:
 
 def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
     """Candidates that fulfil everything, the best first, in portions; words near each other count more."""
-    plan = question.plan
-    near = dict(_close(question, plan.close, plan.phrase)) if plan.close else {}
-    size, start = max(_FIRST, 20 * wanted), 0
-    first = near
+    size, start = max(_FIRST, 10 * wanted), 0
     while True:
-        found = _by_score(question, plan.match, size, start)
-        portion = {**first, **{number: near.get(number, score) for number, score in found}}
-        if start:
-            portion = {number: score for number, score in portion.items() if number not in near}
-        first = {}
-        yield from checked(question, sorted(portion.items(), key=lambda item: (-item[1], item[0])))
+        found = _by_score(question, size, start)
+        yield from checked(question, found)
         if len(found) < size:
             return
         start += size
         size *= 8
 
 
-def _close(question: Question, close: str, phrase: str | None) -> list[Candidate]:
-    in_phrase = "f.rowid IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?)"
-    return _by_score(question, close, _CLOSE, 0, f" * iif({in_phrase}, {_ADJACENT}, {_NEAR})", (phrase,))
-
-
-def _by_score(
-    question: Question, match: str | None, limit: int, offset: int, factor: str = "", factors: Sequence[object] = ()
-) -> list[Candidate]:
+def _by_score(question: Question, limit: int, offset: int) -> list[Candidate]:
     plan = question.plan
     more, values = where(plan.facts)
+    factor, near = "", plan.close or ()
+    if near:
+        is_in = "f.rowid IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?)"
+        factor = f" * iif({is_in}, iif({is_in}, {_ADJACENT}, {_NEAR}), 1)"
     sql = (
         f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}){factor} AS score FROM messages_fts f{joins(plan.facts)}"
         f" WHERE messages_fts MATCH ?{more} ORDER BY score DESC, f.rowid LIMIT ? OFFSET ?"
     )
-    return question.connection.execute(sql, (*factors, match, *values, limit, offset)).fetchall()
+    return question.connection.execute(sql, (*near, plan.match, *values, limit, offset)).fetchall()
 
 
 def checked(question: Question, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
@@ -167,13 +156,12 @@ def titles(question: Question) -> dict[int, float]:
         question.matcher.look_at_titles()
     more, values = where(plan.title_checks)
     if plan.title is None:
-        sql = (
-            f"SELECT s.id, 1.0 FROM sessions s WHERE s.title IS NOT NULL{more} ORDER BY s.sorted_at DESC LIMIT {_FIRST}"
-        )
+        sql = f"SELECT s.id, 1.0 FROM sessions s WHERE s.title IS NOT NULL{more} ORDER BY s.sorted_at DESC"
+        sql += f" LIMIT {_TITLES}"
     else:
         sql = (
             "SELECT f.rowid, -bm25(sessions_fts) AS score FROM sessions_fts f CROSS JOIN sessions s ON s.id = f.rowid"
-            f" WHERE sessions_fts MATCH ?{more} ORDER BY score DESC LIMIT {_FIRST}"
+            f" WHERE sessions_fts MATCH ?{more} ORDER BY score DESC LIMIT {_TITLES}"
         )
         values = [plan.title, *values]
     return {number: score * _TITLE_WEIGHT for number, score in question.connection.execute(sql, values)}

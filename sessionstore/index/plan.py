@@ -53,10 +53,9 @@ class Plan(NamedTuple):
 
     match: str | None
     """The FTS5 expression that every hit fulfils, None when there is none (then the newest messages come first)."""
-    close: str | None
-    """The same with the plain words near each other, which counts more; None unless there are a few."""
-    phrase: str | None
-    """With `close`: the plain words one after the other, which counts more still."""
+    close: tuple[str, str] | None
+    """Expressions for the plain words near each other, which counts more, and one after the other, which counts more
+    still; None unless there are a few."""
     facts: tuple[Condition, ...]
     checks: tuple[Condition, ...]
     titles: bool
@@ -108,12 +107,11 @@ class _Planner:
         if excluded and not required:
             conditions += [Condition(f"NOT {_MATCHES}", (self._scoped(exact),), 2) for exact in excluded]
         match = _joined(required, excluded) if required else None
-        close, phrase = self._close(required, excluded)
+        close = self._close()
         titles, checks = self._titles()
         return Plan(
             self._scoped(match) if match else None,
-            self._scoped(close) if close else None,
-            self._scoped(phrase) if phrase else None,
+            (self._scoped(close[0]), self._scoped(close[1])) if close else None,
             tuple(condition for condition in conditions if condition.reads < 2),
             tuple(condition for condition in conditions if condition.reads == 2),
             titles,
@@ -144,15 +142,13 @@ class _Planner:
             return False, ()
         return any(isinstance(node, Term | Regex) or _exact(node) for node in self.parts), tuple(checks)
 
-    def _close(self, required: list[str], excluded: list[str]) -> tuple[str | None, str | None]:
-        """For a few plain words: what is required with them near each other, and they as a phrase."""
+    def _close(self) -> tuple[str, str] | None:
+        """For a few plain words: they near each other, and as a phrase."""
         plain = [node.match for node in self.parts if isinstance(node, Term) and node.plain and node.match]
         plain = [match for match in plain if not match.startswith("(")]
         if not 2 <= len(plain) <= _FEW:
-            return None, None
-        others = [match for match in required if match not in plain]
-        near = f"(NEAR({' '.join(plain)}, {4 * len(plain)}))"
-        return _joined([near, *others], excluded), f"({' + '.join(plain)})"
+            return None
+        return f"(NEAR({' '.join(plain)}, {4 * len(plain)}))", f"({' + '.join(plain)})"
 
     def _name(self) -> str | None:
         only = self.parts[0] if len(self.parts) == 1 and not self.scope else None
