@@ -116,7 +116,7 @@ LAUNCHD = """<?xml version="1.0" encoding="UTF-8"?>
 
 def _unit(kind: str, app: App, paths: tuple[str, ...], only: str | None) -> str:
     """A service file that starts the same watcher."""
-    arguments = [sys.executable, "-m", "sessionstore", "watch", "--store", str(app.place().absolute())]
+    arguments = [sys.executable, "-P", "-m", "sessionstore", "watch", "--store", str(app.place().absolute())]
     arguments += ["--from", only] if only else []
     arguments += map(os.path.abspath, paths)
     if kind == "systemd":

@@ -199,8 +199,8 @@ def test_the_first_generation_is_known_by_its_content_and_its_place() -> None:
     for place in (".local/share/kimi/sessions/work", ".kimi/sessions/work"):
         assert recognised(KimiCli(), data, f"/home/ann/{place}/history.jsonl")
     assert not recognised(KimiCli(), data, "/home/ann/notes/history.jsonl")
-    draft, messages = imported(KimiCli(), data, "/home/ann/.kimi/sessions/work/history.jsonl", {}).one()
-    assert draft.native_id == "work" and [text(message) for message in messages] == ["hello", "hi"]
+    draft, messages = imported(KimiCli(), data, "/home/ann/.kimi/sessions/shed/history.jsonl", {}).one()
+    assert draft.native_id == "shed" and [text(message) for message in messages] == ["hello", "hi"]
 
 
 @pytest.mark.parametrize(

@@ -392,11 +392,11 @@ def test_service_files_start_the_same_watcher(program: Program, tmp_path: Path) 
     odd = tmp_path / "a b%$x"
     odd.mkdir()
     unit = ok(program("watch", odd, "--from", "codex", "--print", "systemd")).out
-    assert f'ExecStart={sys.executable} -m sessionstore watch --store {program.store} --from codex "' in unit
+    assert f'ExecStart={sys.executable} -P -m sessionstore watch --store {program.store} --from codex "' in unit
     assert '/a b%%$$x"' in unit
     agent = plistlib.loads(ok(program("watch", odd, "--print", "launchd")).out.encode())
     assert agent["ProgramArguments"][-1] == str(odd)
-    assert agent["ProgramArguments"][:3] == [sys.executable, "-m", "sessionstore"]
+    assert agent["ProgramArguments"][:4] == [sys.executable, "-P", "-m", "sessionstore"]
     if shutil.which("systemd-analyze"):
         path = tmp_path / "sessionstore.service"
         path.write_text(unit)
