@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import NamedTuple
+
+import orjson
 
 from sessionstore.index.pattern import Matcher
 from sessionstore.index.plan import NUMBERS, SESSIONS, Condition, Plan
@@ -16,12 +19,16 @@ from sessionstore.index.schema import SEQ, SHIFT
 
 WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
 """For text, reasoning, tool input, tool output, context, and the column of unspaced scripts (which has all of them)."""
+_ENDLESS = ", ".join(["1e15"] * 6)
+"""So much weight that one occurrence of a word counts as much as any number of them can."""
 _TITLE_WEIGHT = 1.5
 _FIRST, _TITLES = 200, 500
 _NEAR, _ADJACENT = 2.0, 3.0
 """Words near each other count twice, those that follow each other three times."""
 _FEW = 4
 _CHECKED_TOGETHER, _MOST_CHECKED_TOGETHER = 100, 5000
+
+_IS_IN = "f.rowid IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?)"
 
 Candidate = tuple[int, float]
 """(message's row number, score; higher is better)"""
@@ -75,13 +82,41 @@ def _by_score(question: Question, limit: int, offset: int) -> list[Candidate]:
     more, values = where(plan.facts)
     factor, near = "", plan.close or ()
     if near:
-        is_in = "f.rowid IN (SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?)"
-        factor = f" * iif({is_in}, iif({is_in}, {_ADJACENT}, {_NEAR}), 1)"
+        factor = f" * iif({_IS_IN}, iif({_IS_IN}, {_ADJACENT}, {_NEAR}), 1)"
     sql = (
         f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}){factor} AS score FROM messages_fts f{joins(plan.facts)}"
         f" WHERE messages_fts MATCH ?{more} ORDER BY score DESC, f.rowid LIMIT ? OFFSET ?"
     )
     return question.connection.execute(sql, (*near, plan.match, *values, limit, offset)).fetchall()
+
+
+def nearest(question: Question, wanted: int) -> tuple[list[Candidate], float]:
+    """The candidates that no message without the words near each other can surpass, the best first, and the score that
+    no other candidate exceeds. Mostly there are enough of these, and then all others need not be scored.
+
+    The bound is BM25 itself with weights without end, which is the same for every message that has all the words: the
+    sum of their inverse document frequencies times k1 + 1. With OR a message may have more words than another, and
+    there is no such bound."""
+    plan = question.plan
+    if plan.close is None or plan.match is None or " OR " in plan.match:
+        return [], inf
+    near, adjacent = plan.close
+    more, values = where(plan.facts)
+    size = max(_FIRST, 10 * wanted)
+    # The plus keeps SQLite from looking each of them up by its number, with the whole expression every time.
+    sql = (
+        f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}) * iif({_IS_IN}, {_ADJACENT}, {_NEAR}) AS score,"
+        f" -bm25(messages_fts, {_ENDLESS}) FROM messages_fts f{joins(plan.facts)}"
+        f" WHERE messages_fts MATCH ? AND +{_IS_IN}{more} ORDER BY score DESC, f.rowid LIMIT ?"
+    )
+    rows = question.connection.execute(sql, (adjacent, plan.match, near, *values, size)).fetchall()
+    if len(rows) < wanted:
+        return [], inf
+    bound = max(most for _, _, most in rows)
+    if len(rows) == size:
+        bound = max(bound, rows[-1][1])
+    best = [(number, score) for number, score, _ in rows if score >= bound]
+    return [candidate for portion in checked(question, best) for candidate in portion], bound
 
 
 def checked(question: Question, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
@@ -181,11 +216,14 @@ def named(question: Question) -> list[int]:
     return [number for (number,) in question.connection.execute(sql, (name, end))]
 
 
-def counts(question: Question) -> dict[int, int]:
-    """How many messages fulfil everything, by session."""
+def counts(question: Question, sessions: Sequence[int] | None = None) -> dict[int, int]:
+    """How many messages fulfil everything, by session; of all sessions that have any, or of some."""
     plan, found = question.plan, dict[int, int]()
     if plan.match is not None and not plan.checks:
         more, values = where(plan.facts)
+        if sessions is not None:
+            more += f" AND f.rowid >> {SHIFT} IN (SELECT value FROM json_each(?))"
+            values = [*values, orjson.dumps(sessions).decode()]
         sql = (
             f"SELECT f.rowid >> {SHIFT}, count(*) FROM messages_fts f{joins(plan.facts)}"
             f" WHERE messages_fts MATCH ?{more} GROUP BY 1"
@@ -204,7 +242,7 @@ def counts_in(question: Question, sessions: Sequence[int]) -> dict[int, int | No
         return dict.fromkeys(sessions)
     if plan.facts or len(sessions) <= _FEW:
         return {session: _count_in(question, plan.match, session) for session in sessions}
-    found = counts(question)
+    found = counts(question, sessions)
     return {session: found.get(session, 0) for session in sessions}
 
 

@@ -17,6 +17,8 @@ from sessionstore.index.schema import SEQ, SHIFT
 
 _RECENT, _HALF_LIFE = 0.2, 90.0
 """The newest session counts a fifth more, one `_HALF_LIFE` days older a tenth."""
+MOST = 1 + _RECENT
+"""By how much a session's score can be above that of its best message."""
 _SHOWN = 10
 _LONG = 160
 """A text of so many bytes in two sessions is the same text, whenever it was said."""

@@ -25,6 +25,8 @@ SHIFT = 24
 SEQ = (1 << SHIFT) - 1
 PAGE_SIZE = 32768
 CACHE_KIB = 8192
+READER_CACHE_KIB = 32768
+"""Of the pages that a search of a large index reads again and again, as many as it takes; a small one needs few."""
 HASH_BYTES = 8 << 20
 """How much of a transaction's words FTS5 gathers in memory before it writes them out."""
 
@@ -71,7 +73,7 @@ def connect_reader(path: str) -> Connection:
         # A read-only directory has no room for the shared-memory file; without a WAL none is needed.
         connection = sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
     return connection
 
 

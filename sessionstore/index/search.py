@@ -148,6 +148,11 @@ def _best(question: Question, wanted: int) -> list[Group]:
     titles, named = candidates.titles(question), candidates.named(question)
     if question.plan.titles_only:
         return groups.arranged(question.connection, [], titles, named, wanted)
+    near, bound = candidates.nearest(question, wanted)
+    if near:
+        arranged = groups.arranged(question.connection, near, titles, named, wanted)
+        if len(arranged) >= wanted and arranged[wanted - 1].score >= groups.MOST * bound:
+            return arranged
     found: list[Candidate] = []
     sessions: set[int] = set()
     enough = wanted + 1
