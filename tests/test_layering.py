@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sessionstore"
 
 LAYERS = (
-    {"errors", "tracing", "models", "canonical", "fsio", "locks", "flags"},
+    {"errors", "tracing", "models", "canonical", "fsio", "locks", "flags", "plugins"},
     {"layout", "objects", "pages", "chunks", "references"},
     {"compose", "lineage", "journal"},
     {"store"},
@@ -37,8 +37,8 @@ LAYERS = (
 )
 """From the bottom up. A module may import from its own layer and the ones before it."""
 
-PURE = {"importers": {"importers", "canonical", "errors"}, "exporters": {"exporters", "canonical", "errors"}}
-PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors", "tracing"}
+PURE = {"importers": {"importers", "canonical", "errors", "plugins"}, "exporters": {"exporters", "canonical", "errors"}}
+PURE["adapters"] = {"adapters", "importers", "exporters", "canonical", "errors", "tracing", "plugins"}
 """Formats know nothing of the store."""
 
 ON_DEMAND = {"compat", "mcp_server", "llm_plugin"}

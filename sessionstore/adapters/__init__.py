@@ -6,11 +6,10 @@ Another package can bring an adapter: a subclass of `base.Adapter` under the ent
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sessionstore import errors
+from sessionstore import errors, plugins
 
 if TYPE_CHECKING:
     from sessionstore.adapters.base import Adapter
@@ -77,7 +76,7 @@ def named(name: str) -> type[Adapter]:
         module, _, kind = place.partition(":")
         found: type[Adapter] = getattr(import_module(f"sessionstore.adapters.{module}"), kind)
         return found
-    for point in _points():
+    for point in plugins.offered(GROUP):
         if point.name == name:
             loaded: type[Adapter] = point.load()
             return loaded
@@ -85,14 +84,4 @@ def named(name: str) -> type[Adapter]:
 
 
 def _foreign() -> list[str]:
-    return sorted({point.name for point in _points()} - OWN.keys())
-
-
-def _points() -> Iterator[EntryPoint]:
-    from importlib.metadata import entry_points
-
-    yield from entry_points(group=GROUP)
-
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    return sorted({point.name for point in plugins.offered(GROUP)} - OWN.keys())

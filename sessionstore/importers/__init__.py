@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import import_module
 
+from sessionstore import plugins
 from sessionstore.importers.base import Importer
 
 GROUP = "sessionstore.importers"
@@ -74,9 +75,7 @@ unusable: dict[str, str] = {}
 def all_importers() -> dict[str, Importer]:
     """Every importer by its source name, own ones first. An own name cannot be taken over by another package."""
     found = {name: _load(target) for name, target in _OWN.items()}
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=GROUP):
+    for entry in plugins.offered(GROUP):
         if entry.name in found:
             if entry.value != _OWN.get(entry.name):
                 unusable[entry.name] = "the name is taken"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -187,6 +186,8 @@ class Archive:
 
     def __init__(self, path: str) -> None:
         """Open the file at `path`. Raises `Unparsable`."""
+        import zipfile
+
         try:
             self._zip = zipfile.ZipFile(path)
             infos = self._zip.infolist()
@@ -209,6 +210,8 @@ class Archive:
 
     def blocks(self, name: str) -> Iterator[bytes]:
         """A member's bytes. Raises `Unparsable` for a damaged, encrypted or bomb-like one."""
+        from zipfile import BadZipFile
+
         given = 0
         try:
             packed = self._zip.getinfo(name).compress_size
@@ -220,7 +223,7 @@ class Archive:
                     yield block
         except Unparsable:
             raise
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError, ValueError) as error:
+        except (BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError, ValueError) as error:
             raise Unparsable(f"{name} cannot be unpacked ({error})") from None
 
     def read(self, name: str, most: int = MAX_ELEMENT) -> bytes:

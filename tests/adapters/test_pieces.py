@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,9 +50,12 @@ def test_every_family_has_its_adapter_and_every_adapter_its_place() -> None:
         assert adapters.named(name).name == name
 
 
-def test_another_package_can_bring_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("grog", "tests.adapters.test_pieces:Grog", adapters.GROUP)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == adapters.GROUP else [])
+def test_another_package_can_bring_an_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = tmp_path / "grog-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: grog\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[{adapters.GROUP}]\ngrog = tests.adapters.test_pieces:Grog\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     assert adapters.find("grog-1") == (Grog, "grog-1")
     assert adapters.find("grog/whatever") == (Grog, "whatever")
     with pytest.raises(errors.UnknownModel, match="grog"):
