@@ -8,7 +8,6 @@ is the SHA-256 of its bytes; nothing is ever re-serialised to check a name.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any
 
@@ -24,7 +23,9 @@ _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 def digest(data: bytes) -> str:
     """SHA-256 of `data` as 64 lower-case hex digits."""
-    return hashlib.sha256(data).hexdigest()
+    from hashlib import sha256  # takes its time to load, and what only reads the index does without it
+
+    return sha256(data).hexdigest()
 
 
 def dumps(value: Any) -> bytes:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 import sys
@@ -491,7 +490,9 @@ def remove_scratch(paths: Iterable[str]) -> None:
 
 def _scratch_of(name: str) -> str:
     """How the names of temp files for a file begin, short whatever the file's name is."""
-    return f".restore-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+    from hashlib import sha256
+
+    return f".restore-{sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
 def exists(path: str) -> bool:

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import zstandard
-
 from sessionstore import canonical, errors, fsio
+
+# zstandard takes its time to load: whoever only looks at names does without it.
 
 PAGE, CHUNK, VALUE = "jsonl", "raw", "bin"
 KINDS = (PAGE, CHUNK, VALUE)
@@ -27,6 +27,8 @@ _local = threading.local()
 
 def compress(data: bytes, level: int = LEVEL) -> bytes:
     """One zstd frame that states its content size and carries a checksum."""
+    import zstandard
+
     tools = _local.__dict__.setdefault("compressors", {})
     if level not in tools:
         tools[level] = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
@@ -35,6 +37,8 @@ def compress(data: bytes, level: int = LEVEL) -> bytes:
 
 def decompress(data: bytes, name: str) -> bytes:
     """The content of a zstd frame. Raises `ObjectCorrupt`."""
+    import zstandard
+
     try:
         size = zstandard.frame_content_size(data)
         if not 0 <= size <= MAX_OBJECT:

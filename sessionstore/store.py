@@ -11,7 +11,6 @@ Readers take no lock: a reader that finds a revision gone lists the heads again.
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -185,8 +184,9 @@ class Store:
         """The bytes of an original (an element of a revision's `originals`), chunk by chunk, the first `size` of
         them when given. Every chunk is checked; a whole original's SHA-256 is checked at the end.
         Raises `ObjectMissing`, `ObjectCorrupt`."""
-        left = entry["bytes"] if size is None else size
-        total = hashlib.sha256()
+        from hashlib import sha256
+
+        left, total = entry["bytes"] if size is None else size, sha256()
         for chunk in self.objects.chunks(entry):
             if left <= 0:
                 return

@@ -89,15 +89,16 @@ def index_sink(store: Store, *, enabled: bool) -> Iterator[IndexSink | None]:
 
 def sync_quietly(store: Store) -> None:
     """Bring the index to the store's state; trouble is said, not raised, for the store itself is complete."""
-    from sessionstore.index.difference import difference
-    from sessionstore.index.sync import sync
+    from sessionstore.index.fresh import behind
 
     path = f"{store.root}/{INDEX}"
     try:
         if os.path.exists(path):
             with contextlib.closing(open_for_reading(store, path)) as connection:
-                if difference(store, connection).empty:
+                if behind(store, connection, path).empty:
                     return
+        from sessionstore.index.sync import sync
+
         with IndexWriter(path, store.id, timeout=5) as writer:
             sync(store, writer)
     except errors.SessionstoreError as error:

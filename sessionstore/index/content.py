@@ -19,7 +19,7 @@ from sessionstore.index.rows import DIGEST, LINKS, ROW, TEXT, Row, fit
 from sessionstore.index.schema import SEQ, SHIFT, put
 from sessionstore.notes import in_force
 
-SEGMENT_BYTES = 14 << 20
+SEGMENT_BYTES = 56 << 20
 """About how many bytes of messages fill FTS5's memory, which then becomes a segment of the full-text index."""
 MANY_SEGMENTS, TOO_MANY_SEGMENTS = 64, 256
 """From so many segments on, every commit merges a little, or a lot."""

@@ -2,13 +2,12 @@
 
 The names in `sessions/` and `notes/` decide whether the index is behind. Listing them all takes a while in a large
 store; whether any name was added or removed shows in the modification times of their few hundred directories. The sign
-is a digest of these times. Times are compared for equality only, and never trusted while they are young: a second
+is made of these times. Times are compared for equality only, and never trusted while they are young: a second
 change within one tick of the file system's clock would not show.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -31,7 +30,7 @@ NOTHING = Difference(set(), set(), set(), set())
 def sign(root: str, now: float | None = None) -> str | None:
     """The sign of a store as it is now; None while something has changed too lately for it to be trusted, or when the
     directories cannot be looked at."""
-    hashed = hashlib.sha256()
+    whole = []
     latest = ((time.time() if now is None else now) - YOUNG) * 1e9
     try:
         for folder in ("sessions", "notes"):
@@ -40,10 +39,10 @@ def sign(root: str, now: float | None = None) -> str | None:
                 seen += [(entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in entries]
             if any(changed > latest for _, changed in seen):
                 return None
-            hashed.update(repr(sorted(seen)).encode("utf-8", "surrogatepass"))
+            whole += sorted(seen)
     except OSError:
         return None
-    return hashed.hexdigest()
+    return " ".join(f"{os.fsencode(name).hex()}@{changed}" for name, changed in whole)
 
 
 def behind(store: StoreLike, connection: sqlite3.Connection, path: str) -> Difference:

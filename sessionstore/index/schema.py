@@ -27,8 +27,9 @@ PAGE_SIZE = 32768
 CACHE_KIB = 8192
 READER_CACHE_KIB = 32768
 """Of the pages that a search of a large index reads again and again, as many as it takes; a small one needs few."""
-HASH_BYTES = 8 << 20
-"""How much of a transaction's words FTS5 gathers in memory before it writes them out."""
+HASH_BYTES = 32 << 20
+"""How much of a transaction's words FTS5 gathers in memory before it writes them out as a segment; a word is looked up
+in every segment."""
 
 Connection = sqlite3.Connection
 

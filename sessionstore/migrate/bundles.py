@@ -65,7 +65,7 @@ def _lead_steps(importer: Importer, path: str) -> int:
     """How many steps the pattern has that makes a file a lead; 0 when there is none, 1 when every file is one."""
     found = path.split(os.sep)
     for wanted in (pattern.split("/") for pattern in importer.leads):
-        if len(found) > len(wanted) and all(map(fnmatchcase, found[-len(wanted) :], wanted)):
+        if len(found) > len(wanted) and all(map(_fits, found[-len(wanted) :], wanted)):
             return len(wanted)
     return 0 if importer.leads else 1
 
@@ -91,6 +91,16 @@ def _named_alike(importer: Importer, path: str) -> Iterator[str]:
                 yield lead
 
 
+def _is_plain(pattern: str) -> bool:
+    """Whether a pattern fits one name only."""
+    return not any(letter in pattern for letter in "*?[")
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern. Most patterns are plain names, which need no regular expression."""
+    return name == pattern or (not _is_plain(pattern) and fnmatchcase(name, pattern))
+
+
 def _escaped(name: str) -> str:
     """A name as a pattern that fits it alone."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
@@ -114,9 +124,9 @@ def _matching(directory: str, steps: list[str], prefix: str) -> Iterator[str]:
 def _fitting(directory: str, pattern: str) -> Iterable[str]:
     """The names in a directory that fit a pattern. One that is a plain name is asked for, not searched: every source
     of a large directory may have a companion of its own name."""
-    if any(letter in pattern for letter in "*?["):
-        return (name for name in _names(directory) if fnmatchcase(name, pattern))
-    return (pattern,) if os.path.lexists(f"{directory}/{pattern}") else ()
+    if _is_plain(pattern):
+        return (pattern,) if os.path.lexists(f"{directory}/{pattern}") else ()
+    return (name for name in _names(directory) if _fits(name, pattern))
 
 
 @lru_cache(maxsize=64)
@@ -211,9 +221,9 @@ class Bundles:
         for wanted in _longest_first(importer.companions):
             if len(steps) <= len(wanted):
                 continue
-            if all(map(fnmatchcase, steps[-len(wanted) :], wanted)):
+            if all(map(_fits, steps[-len(wanted) :], wanted)):
                 yield os.sep.join(steps[: -len(wanted)])
-        if any(fnmatchcase(steps[-1], pattern) for pattern in importer.leads):
+        if any(_fits(steps[-1], pattern) for pattern in importer.leads):
             yield os.path.dirname(path)
 
     @staticmethod
