@@ -21,4 +21,5 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    gc.freeze()  # the process ends: to go through everything once more for cycles would only take time
     sys.exit(code)
