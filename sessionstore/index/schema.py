@@ -16,7 +16,7 @@ from sessionstore import errors
 
 APPLICATION_ID = 0x53455353
 """In the file's header: this is a sessionstore index."""
-VERSION = 2
+VERSION = 3
 """The number of the newest schema step; `PRAGMA user_version` of an index that is current."""
 MADE_ANEW = 2
 """An index older than this step is made anew, because rows hold something else since."""

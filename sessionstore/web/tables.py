@@ -25,7 +25,7 @@ FIRST: dict[str, tuple[str, ...]] = {
 _ALL = ' <a href="?_all=1">Show all columns</a>'
 _TIMES = {"time", "sorted_at", "created_at", "updated_at"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-_INNER = ("batches", "aliases", "revisions", "notes", "meta", "_sqlite_migrations")
+_INNER = ("aliases", "revisions", "notes", "meta", "_sqlite_migrations")
 _OWN_CHOICE = {"_all", "_col", "_nocol", "_format"}
 _WORDS = ("title", "description", "description_html")
 _TABLES: dict[str, dict[str, Any]] = {

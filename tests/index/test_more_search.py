@@ -283,6 +283,21 @@ def test_an_index_of_the_first_step_is_made_anew(store: Store) -> None:
         assert writer.applied() == set()
 
 
+def test_an_index_of_the_second_step_is_brought_up_to_date_as_it_lies(store: Store) -> None:
+    put(store, "a:1", said("apples"))
+    synced(store)
+    with closing(sqlite3.connect(path_of(store), isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE batches (id INTEGER PRIMARY KEY)")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name LIKE '0003%'")
+        connection.execute("PRAGMA user_version = 2")
+    with IndexWriter(path_of(store), store.id) as writer:
+        assert len(writer.applied()) == 1
+    with reading(store) as opened:
+        assert schema.pragma(opened, "user_version") == schema.VERSION
+        assert not opened.execute("SELECT 1 FROM sqlite_master WHERE name = 'batches'").fetchall()
+    assert keys(store, "apples") == ["a:1"]
+
+
 def test_files_touched_follow_the_messages(store: Store) -> None:
     first = put(store, "a:1", called("c", "Read", {"file_path": "/src/a.py"}), answered("c", "x"))
     synced(store)

@@ -40,7 +40,7 @@ def test_every_table_has_an_integer_primary_key(store: Store) -> None:
             for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
             if "VIRTUAL" not in sql and not name.partition("_fts")[1]
         ]
-        assert {"sessions", "messages", "tool_calls", "tags", "aliases", "batches", "sources", "meta"} <= set(tables)
+        assert {"sessions", "messages", "tool_calls", "tags", "aliases", "sources", "meta"} <= set(tables)
         for table in tables:
             keys = [(row[2], row[5]) for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
             assert keys == [("INTEGER", 1)], table
