@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -66,9 +65,10 @@ class IndexSink:
 
 
 def _batches(file: BinaryIO, offsets: Sequence[int]) -> Iterator[Any]:
+    from sessionstore.migrate.intake import Spool
+
     for offset in offsets:
-        file.seek(offset)
-        yield marshal.load(file)
+        yield Spool.read(file, offset)
 
 
 @contextmanager

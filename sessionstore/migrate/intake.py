@@ -68,6 +68,10 @@ class Taken:
             self.pending = []
 
 
+_SIZE = 8
+"""Bytes of the number before the rows in a spool file, which is how many bytes they have."""
+
+
 @dataclass(slots=True)
 class Spool:
     """A temp file of index rows, written by the process that reads and read by the one that owns the index."""
@@ -80,10 +84,17 @@ class Spool:
         rows = marshal.dumps(self.encode(messages, start))
         try:
             position = self.file.tell()
+            self.file.write(len(rows).to_bytes(_SIZE))
             self.file.write(rows)
         except OSError as error:
             raise fsio.failure(error, self.file.name) from error
         return position
+
+    @staticmethod
+    def read(file: BinaryIO, position: int) -> Any:
+        """The rows that were added there, read in one piece: `marshal` would ask the file for every value by itself."""
+        file.seek(position)
+        return marshal.loads(file.read(int.from_bytes(file.read(_SIZE))))
 
 
 @dataclass(slots=True)
