@@ -235,16 +235,22 @@ class Store:
             return self._commit(revision)
 
     def append(self, key: str, messages: Iterable[dict[str, Any]], fields: Mapping[str, Any] | None = None) -> str:
-        """Add messages to the end of a session's latest head; returns the name of the new revision.
+        """Add messages to a session's latest head; returns the name of the new revision. Where the session states its
+        active path, they go on from its end, and it ends with the last of them, unless they or `fields` say otherwise.
         Raises `NotFound` when there is no such session."""
         with self.writing(), self.sessions_locked([key]):
             heads = self.heads(key)
             if not heads:
                 raise errors.NotFound(name=key)
+            added, leaf = list(_checked(messages)), heads[0].get("active_leaf")
+            stated = dict(fields or {})
+            if leaf is not None and added and "active_leaf" not in stated:
+                added[0] = {"parent": leaf, **added[0]}
+                stated["active_leaf"] = added[-1]["id"]
             composer = Composer(self.objects, base=heads[0])
-            for message in _checked(messages):
+            for message in added:
                 composer.add(message)
-            return self._commit(composer.finish(key, {**carried(heads[0]), **(fields or {})}))
+            return self._commit(composer.finish(key, {**carried(heads[0]), **stated}))
 
     def _commit(self, revision: Revision) -> str:
         with tracing.operation("persistence", "commit", revision["key"]):

@@ -30,22 +30,15 @@ def append(
     messages (how many the session has now) and the new ids. Raises `NotFound`, `Ambiguous`, `UsageError`."""
     if not said:
         raise errors.UsageError(reason="there is no message to append")
-    store = archive.store
+    if name is not None and title is not None:
+        raise errors.UsageError(reason="a title belongs to a new session; annotate an old one instead")
+    store, made = archive.store, [_message(one, written_by) for one in said]
     if name is None:
-        key, leaf = f"native:{layout.ulid().lower()}", None
-    else:
-        key = archive.find_key(name)
-        leaf = store.heads(key)[0].get("active_leaf")
-        if title is not None:
-            raise errors.UsageError(reason="a title belongs to a new session; annotate an old one instead")
-    made = [_message(one, written_by) for one in said]
-    if leaf is not None:
-        made[0]["parent"] = leaf
-    fields: dict[str, Any] = {} if leaf is None else {"active_leaf": made[-1]["id"]}
-    if name is None:
+        key = f"native:{layout.ulid().lower()}"
         revision = store.put(key, made, {"title": title} if title else {})
     else:
-        revision = store.append(key, made, fields)
+        key = archive.find_key(name)
+        revision = store.append(key, made)
     _refresh(archive)
     return {
         "key": key,

@@ -70,6 +70,23 @@ def test_an_append_takes_over_every_session_field_also_unknown_ones(store: Store
     assert head["updated_at"] == "2026-01-05T08:00:00Z"
 
 
+def test_an_append_goes_on_where_the_active_path_ends(store: Store) -> None:
+    branches = [say(2, "assistant", "b", parent="m1"), say(3, "assistant", "c", parent="m1")]
+    store.put(KEY, [say(1, "user", "a"), *branches], {"active_leaf": "m2"})
+    store.append(KEY, [say(4, "user", "d"), say(5, "assistant", "e")])
+    [head] = store.heads(KEY)
+    assert head["active_leaf"] == "m5"
+    assert [message.get("parent") for message in store.messages(head)] == [None, "m1", "m1", "m2", None]
+    store.append(KEY, [say(6, "user", "f", parent="m3")])
+    [head] = store.heads(KEY)
+    assert (head["active_leaf"], [*store.messages(head)][-1]["parent"]) == ("m6", "m3")
+    store.append(KEY, [say(7, "user", "g", parent="m3")], {"active_leaf": "m6"})
+    store.append(KEY, [], {"title": "T"})
+    assert store.heads(KEY)[0]["active_leaf"] == "m6"
+    with pytest.raises(errors.UsageError):
+        store.append(KEY, ["no message"])  # type: ignore[list-item]
+
+
 def test_appending_to_a_session_that_does_not_exist_is_refused(store: Store) -> None:
     with pytest.raises(errors.NotFound):
         store.append(KEY, talk("a"))
