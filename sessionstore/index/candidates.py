@@ -7,8 +7,7 @@ have to be compared letter by letter, in portions, and only until enough have pa
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from math import inf
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -19,10 +18,11 @@ from sessionstore.index.schema import SEQ, SHIFT
 
 WEIGHTS = "10.0, 4.0, 3.0, 1.0, 0.2, 6.0"
 """For text, reasoning, tool input, tool output, context, and the column of unspaced scripts (which has all of them)."""
+_BM25 = f"-bm25(messages_fts, {WEIGHTS})"
 _ENDLESS = ", ".join(["1e15"] * 6)
 """So much weight that one occurrence of a word counts as much as any number of them can."""
 _TITLE_WEIGHT = 1.5
-_FIRST, _TITLES = 200, 500
+_FIRST, _TITLES, _MOST_NEAR = 500, 500, 2000
 _NEAR, _ADJACENT = 2.0, 3.0
 """Words near each other count twice, those that follow each other three times."""
 _FEW = 4
@@ -65,9 +65,45 @@ def joins(conditions: Sequence[Condition]) -> str:
     return sql
 
 
-def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
-    """Candidates that fulfil everything, the best first, in portions; words near each other count more."""
-    size, start = max(_FIRST, 10 * wanted), 0
+def best_of_sessions(question: Question) -> list[Candidate]:
+    """The best message of every session in which something fulfils `match` and `facts`."""
+    plan = question.plan
+    more, values = where(plan.facts)
+    score, near = _score(plan)
+    # The limit that is none keeps SQLite from working the score out where it cannot: inside an aggregate.
+    sql = (
+        "SELECT number, max(score) FROM ("
+        f"SELECT f.rowid AS number, {score} AS score FROM messages_fts f{joins(plan.facts)}"
+        f" WHERE messages_fts MATCH ?{more} LIMIT -1) GROUP BY number >> {SHIFT}"
+    )
+    return question.connection.execute(sql, (*near, plan.match, *values)).fetchall()
+
+
+def inside(
+    question: Question, sessions: Sequence[int], known: Mapping[int, float] | None = None
+) -> dict[int, list[Candidate]]:
+    """All messages of some sessions that fulfil `match` and `facts`, by session, the best first. `known` has the scores
+    of all that have the words near each other, if somebody has worked them out."""
+    plan = question.plan
+    more, values = where(plan.facts)
+    score, near = _score(plan) if known is None else (_BM25, ())
+    sql = (
+        f"SELECT f.rowid, {score} FROM messages_fts f{joins(plan.facts)} WHERE messages_fts MATCH ?"
+        f" AND f.rowid BETWEEN ? AND ? AND f.rowid >> {SHIFT} IN (SELECT value FROM json_each(?)){more}"
+    )
+    span = (min(sessions) << SHIFT, max(sessions) << SHIFT | SEQ)
+    listed = orjson.dumps(sessions).decode()
+    found: dict[int, list[Candidate]] = {session: [] for session in sessions}
+    for number, points in question.connection.execute(sql, (*near, plan.match, *span, listed, *values)):
+        found[number >> SHIFT].append((number, known.get(number, points) if known else points))
+    for messages in found.values():
+        messages.sort(key=lambda candidate: (-candidate[1], candidate[0]))
+    return found
+
+
+def ranked(question: Question) -> Iterator[list[Candidate]]:
+    """Candidates that fulfil everything, the best first, in portions: the same ones whatever is wanted of them."""
+    size, start = _FIRST, 0
     while True:
         found = _by_score(question, size, start)
         yield from checked(question, found)
@@ -80,61 +116,85 @@ def ranked(question: Question, wanted: int) -> Iterator[list[Candidate]]:
 def _by_score(question: Question, limit: int, offset: int) -> list[Candidate]:
     plan = question.plan
     more, values = where(plan.facts)
-    factor, near = "", plan.close or ()
-    if near:
-        factor = f" * iif({_IS_IN}, iif({_IS_IN}, {_ADJACENT}, {_NEAR}), 1)"
+    score, near = _score(plan)
     sql = (
-        f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}){factor} AS score FROM messages_fts f{joins(plan.facts)}"
+        f"SELECT f.rowid, {score} AS score FROM messages_fts f{joins(plan.facts)}"
         f" WHERE messages_fts MATCH ?{more} ORDER BY score DESC, f.rowid LIMIT ? OFFSET ?"
     )
     return question.connection.execute(sql, (*near, plan.match, *values, limit, offset)).fetchall()
 
 
-def nearest(question: Question, wanted: int) -> tuple[list[Candidate], float]:
-    """The candidates that no message without the words near each other can surpass, the best first, and the score that
-    no other candidate exceeds. Mostly there are enough of these, and then all others need not be scored.
+def _score(plan: Plan) -> tuple[str, tuple[str, ...]]:
+    """SQL for the score of a message `f`, and its values."""
+    if not plan.close:
+        return _BM25, ()
+    return f"{_BM25} * iif({_IS_IN}, iif({_IS_IN}, {_ADJACENT}, {_NEAR}), 1)", plan.close
+
+
+class Nearest(NamedTuple):
+    """The messages that have the words near each other."""
+
+    best: list[Candidate]
+    """those that no other message surpasses, the best first"""
+    bound: float
+    """a score that no other message exceeds"""
+    scores: dict[int, float] | None
+    """the scores of all of them; None when they are too many"""
+
+
+def nearest(question: Question) -> Nearest | None:
+    """The messages with the words near each other. Mostly there are enough of them, and then all others need not be
+    scored. None when nothing can be said of those.
 
     The bound is BM25 itself with weights without end, which is the same for every message that has all the words: the
     sum of their inverse document frequencies times k1 + 1. With OR a message may have more words than another, and
     there is no such bound."""
     plan = question.plan
-    if plan.close is None or plan.match is None or " OR " in plan.match:
-        return [], inf
+    if plan.close is None or plan.match is None or " OR " in plan.match or plan.checks:
+        return None
     near, adjacent = plan.close
     more, values = where(plan.facts)
-    size = max(_FIRST, 10 * wanted)
     # The plus keeps SQLite from looking each of them up by its number, with the whole expression every time.
     sql = (
-        f"SELECT f.rowid, -bm25(messages_fts, {WEIGHTS}) * iif({_IS_IN}, {_ADJACENT}, {_NEAR}) AS score,"
+        f"SELECT f.rowid, {_BM25} * iif({_IS_IN}, {_ADJACENT}, {_NEAR}) AS score,"
         f" -bm25(messages_fts, {_ENDLESS}) FROM messages_fts f{joins(plan.facts)}"
         f" WHERE messages_fts MATCH ? AND +{_IS_IN}{more} ORDER BY score DESC, f.rowid LIMIT ?"
     )
-    rows = question.connection.execute(sql, (adjacent, plan.match, near, *values, size)).fetchall()
-    if len(rows) < wanted:
-        return [], inf
+    rows = question.connection.execute(sql, (adjacent, plan.match, near, *values, _MOST_NEAR)).fetchall()
+    if not rows:
+        return None
     bound = max(most for _, _, most in rows)
-    if len(rows) == size:
+    if len(rows) == _MOST_NEAR:
         bound = max(bound, rows[-1][1])
-    best = [(number, score) for number, score, _ in rows if score >= bound]
-    return [candidate for portion in checked(question, best) for candidate in portion], bound
+    scores = {number: score for number, score, _ in rows}
+    best = [(number, score) for number, score in scores.items() if score >= bound]
+    return Nearest(best, bound, scores if len(rows) < _MOST_NEAR else None)
 
 
 def checked(question: Question, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
     """`candidates` in portions, without those that fail the checks for which messages have to be read."""
-    checks = question.plan.checks
-    if not checks:
+    if not question.plan.checks:
         yield candidates
         return
+    for portion in _portions(candidates):
+        yield _passing(question, portion)
+
+
+def _portions(candidates: list[Candidate]) -> Iterator[list[Candidate]]:
     start, size = 0, _CHECKED_TOGETHER
-    while chunk := candidates[start : start + size]:
+    while portion := candidates[start : start + size]:
+        yield portion
         start, size = start + size, min(2 * size, _MOST_CHECKED_TOGETHER)
-        question.matcher.look(number for number, _ in chunk)
-        more, values = where(checks, min(chunk)[0], max(chunk)[0])
-        places = ", ".join("?" * len(chunk))
-        sql = f"SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.id IN ({places}){more}"
-        numbers = (number for number, _ in chunk)
-        good = {number for (number,) in question.connection.execute(sql, (*numbers, *values))}
-        yield [candidate for candidate in chunk if candidate[0] in good]
+
+
+def _passing(question: Question, candidates: list[Candidate]) -> list[Candidate]:
+    question.matcher.look(number for number, _ in candidates)
+    more, values = where(question.plan.checks, min(candidates)[0], max(candidates)[0])
+    places = ", ".join("?" * len(candidates))
+    sql = f"SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE m.id IN ({places}){more}"
+    numbers = (number for number, _ in candidates)
+    good = {number for (number,) in question.connection.execute(sql, (*numbers, *values))}
+    return [candidate for candidate in candidates if candidate[0] in good]
 
 
 def by_time(question: Question, *, oldest: bool) -> Iterator[tuple[int, Iterator[int]]]:
@@ -216,14 +276,11 @@ def named(question: Question) -> list[int]:
     return [number for (number,) in question.connection.execute(sql, (name, end))]
 
 
-def counts(question: Question, sessions: Sequence[int] | None = None) -> dict[int, int]:
-    """How many messages fulfil everything, by session; of all sessions that have any, or of some."""
+def counts(question: Question) -> dict[int, int]:
+    """How many messages fulfil everything, by session."""
     plan, found = question.plan, dict[int, int]()
     if plan.match is not None and not plan.checks:
         more, values = where(plan.facts)
-        if sessions is not None:
-            more += f" AND f.rowid >> {SHIFT} IN (SELECT value FROM json_each(?))"
-            values = [*values, orjson.dumps(sessions).decode()]
         sql = (
             f"SELECT f.rowid >> {SHIFT}, count(*) FROM messages_fts f{joins(plan.facts)}"
             f" WHERE messages_fts MATCH ?{more} GROUP BY 1"
@@ -242,7 +299,7 @@ def counts_in(question: Question, sessions: Sequence[int]) -> dict[int, int | No
         return dict.fromkeys(sessions)
     if plan.facts or len(sessions) <= _FEW:
         return {session: _count_in(question, plan.match, session) for session in sessions}
-    found = counts(question, sessions)
+    found = counts(question)
     return {session: found.get(session, 0) for session in sessions}
 
 

@@ -7,7 +7,8 @@ sessions. Each is shown in the best session only, which says in which others it 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -19,7 +20,8 @@ _RECENT, _HALF_LIFE = 0.2, 90.0
 """The newest session counts a fifth more, one `_HALF_LIFE` days older a tenth."""
 MOST = 1 + _RECENT
 """By how much a session's score can be above that of its best message."""
-_SHOWN = 10
+SHOWN = 10
+"""So many messages of a session are compared with those of others."""
 _LONG = 160
 """A text of so many bytes in two sessions is the same text, whenever it was said."""
 
@@ -34,6 +36,12 @@ class Group:
         self.titled = self.named = False
         self.also: dict[int, set[str]] = {}
         """By message, the keys of the other sessions that hold it."""
+        self.matches: int | None = None
+        """How many messages match, when that is known."""
+
+
+Fill = Callable[[list[Group]], None]
+"""Gives groups, of which only the best message is known, all their messages, the best first."""
 
 
 class _Facts(NamedTuple):
@@ -45,13 +53,16 @@ class _Facts(NamedTuple):
 
 def arranged(
     connection: sqlite3.Connection,
-    found: Iterable[Candidate],
+    found: Sequence[Candidate],
     titles: Mapping[int, float],
     named: Iterable[int],
     wanted: int,
+    fill: Fill | None = None,
 ) -> list[Group]:
     """Candidates by session, the best session first: by its best message or its title, recent ones slightly up. What
-    several sessions hold is shown once among the `wanted` first."""
+    several sessions hold is shown once among the `wanted` first. With `fill` the candidates are the best of every
+    session, and those sessions that come first are given all their messages."""
+    wanted = max(1, wanted)
     groups = _grouped(found)
     for session, score in titles.items():
         group = groups.setdefault(session, Group(session))
@@ -60,13 +71,26 @@ def arranged(
     for session in named:
         group = groups.setdefault(session, Group(session))
         group.score, group.named = most + 1, True
-    facts = _facts(connection, list(groups))
+    listed = sorted(groups.values(), key=lambda group: -group.score)
+    contenders = _contenders(listed, 2 * wanted) if fill else listed
+    facts = _facts(connection, [group.session for group in contenders])
     newest = _day(connection.execute("SELECT max(sorted_at) FROM sessions").fetchone()[0])
-    for group in groups.values():
+    for group in contenders:
         age = max(0, newest - facts[group.session].day)
         group.score *= 1 + _RECENT * 0.5 ** (age / _HALF_LIFE)
-    best = sorted(groups.values(), key=lambda group: (-group.score, -facts[group.session].day, -group.session))
-    return _once(connection, best, facts, max(1, wanted))
+    best = sorted(contenders, key=lambda group: (-group.score, -facts[group.session].day, -group.session))
+    kept = _once(connection, best, facts, wanted, fill)
+    if len(kept) < wanted and len(contenders) < len(listed):  # so much is said twice that those do not suffice
+        return arranged(connection, found, titles, named, 8 * wanted, fill)
+    return kept
+
+
+def _contenders(listed: list[Group], wanted: int) -> list[Group]:
+    """Those of some groups, the best first, that can be among the `wanted` best once their age has been counted."""
+    if len(listed) <= wanted:
+        return listed
+    least = listed[wanted - 1].score / MOST
+    return listed[: bisect_right(listed, -least, key=lambda group: -group.score)]
 
 
 def in_order(connection: sqlite3.Connection, found: Iterable[Candidate], wanted: int) -> list[Group]:
@@ -93,9 +117,12 @@ class _Once:
         self.keys: set[str] = set()
         self.kept: list[Group] = []
 
-    def take(self, groups: list[Group], scores: set[float]) -> None:
-        """Pass groups, of which only the messages with one of `scores` may be repeated."""
-        numbers = [number for group in groups for number, score in group.messages if score in scores]
+    def take(self, groups: list[Group], scores: set[float] | None) -> None:
+        """Pass groups, of which only the messages with one of `scores` may be repeated; None: any of the first."""
+        if scores is None:
+            numbers = [number for group in groups for number, _ in group.messages[:SHOWN]] if len(groups) > 1 else []
+        else:
+            numbers = [number for group in groups for number, score in group.messages if score in scores]
         signs = self._signs(numbers) if numbers else {}
         for group in groups:
             key, messages = self.facts[group.session].key, []
@@ -132,23 +159,32 @@ class _Once:
         return found
 
 
-def _once(connection: sqlite3.Connection, groups: list[Group], facts: Mapping[int, _Facts], wanted: int) -> list[Group]:
+def _once(
+    connection: sqlite3.Connection,
+    groups: list[Group],
+    facts: Mapping[int, _Facts],
+    wanted: int,
+    fill: Fill | None = None,
+) -> list[Group]:
     """What is shown of `groups`: every message once, as far as the `wanted` first of them go. Messages that say the
-    same have the same score, so only of those that share one more has to be known."""
-    if len(groups) < 2:
-        return groups
-    first: dict[float, Group] = {}
-    shared: set[float] = set()
-    for group in groups:
-        for _, score in group.messages:
-            if first.setdefault(score, group) is not group:
-                shared.add(score)
-    once, at = _Once(connection, facts), 0
+    same have the same score, so of the others only those are looked at that share one."""
+    once, at, size = _Once(connection, facts), 0, wanted
+    shared = None if fill else _shared(groups)
     while at < len(groups) and len(once.kept) < wanted:
-        once.take(groups[at : at + wanted], shared)
-        at += wanted
-    once.take(groups[at:], shared & {score for group in once.kept for _, score in group.messages[:_SHOWN]})
+        portion = groups[at : at + size]
+        if fill:
+            fill(portion)
+        once.take(portion, shared)
+        at, size = at + size, 2 * size
+    scores = {score for group in once.kept for _, score in group.messages[:SHOWN]}
+    once.take(groups[at:], scores if shared is None else shared & scores)
     return once.kept
+
+
+def _shared(groups: list[Group]) -> set[float]:
+    """The scores that messages of several groups have."""
+    first: dict[float, Group] = {}
+    return {score for group in groups for _, score in group.messages if first.setdefault(score, group) is not group}
 
 
 def _facts(connection: sqlite3.Connection, sessions: list[int]) -> dict[int, _Facts]:

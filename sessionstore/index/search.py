@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SORTS = ("best", "recent", "oldest")
+TOGETHER = 60
+"""At least so many sessions are found before they are put in order, where messages have to be read for that."""
 
 
 def search(
@@ -145,21 +147,54 @@ def tree_of(query: str, fields: Mapping[str, str]) -> Node:
 
 def _best(question: Question, wanted: int) -> list[Group]:
     """The sessions with the best hits, at least `wanted` if there are so many."""
+    connection = question.connection
     titles, named = candidates.titles(question), candidates.named(question)
     if question.plan.titles_only:
-        return groups.arranged(question.connection, [], titles, named, wanted)
-    near, bound = candidates.nearest(question, wanted)
-    if near:
-        arranged = groups.arranged(question.connection, near, titles, named, wanted)
-        if len(arranged) >= wanted and arranged[wanted - 1].score >= groups.MOST * bound:
-            return arranged
+        return groups.arranged(connection, [], titles, named, wanted)
+    if question.plan.checks:
+        return _best_of_checked(question, titles, named, wanted)
+    near = candidates.nearest(question)
+    if near and _nth(near.best, wanted) >= (least := groups.MOST * near.bound):
+        found = groups.arranged(connection, near.best, titles, named, wanted, _fill(question, near.scores))
+        if len(found) >= wanted and found[wanted - 1].score >= least:
+            return found
+    every = candidates.best_of_sessions(question)
+    return groups.arranged(connection, every, titles, named, wanted, _fill(question, None))
+
+
+def _nth(found: Sequence[Candidate], wanted: int) -> float:
+    """The score of the `wanted`-th best session among candidates, the best first; 0 when there are fewer."""
+    sessions: set[int] = set()
+    for number, score in found:
+        sessions.add(number >> SHIFT)
+        if len(sessions) >= wanted:
+            return score
+    return 0.0
+
+
+def _fill(question: Question, known: Mapping[int, float] | None) -> groups.Fill:
+    def fill(portion: list[Group]) -> None:
+        if sessions := [group.session for group in portion if group.messages]:
+            found = candidates.inside(question, sessions, known)
+            for group in portion:
+                group.messages = found.get(group.session, [])
+                group.matches = len(group.messages)
+
+    return fill
+
+
+def _best_of_checked(question: Question, titles: Mapping[int, float], named: Sequence[int], wanted: int) -> list[Group]:
+    """As `_best`, where candidates have to be read: only until there are enough. That is decided for many pages at a
+    time, so that these follow on one another."""
     found: list[Candidate] = []
     sessions: set[int] = set()
-    enough = wanted + 1
-    for portion in candidates.ranked(question, wanted):
+    enough = TOGETHER
+    while enough < wanted:
+        enough *= 4
+    for portion in candidates.ranked(question):
         found += portion
         sessions.update(number >> SHIFT for number, _ in portion)
-        if len(sessions) >= enough:
+        if len(sessions) > enough:
             arranged = groups.arranged(question.connection, found, titles, named, wanted)
             if len(arranged) >= wanted:
                 return arranged
@@ -205,7 +240,8 @@ def hits_of(question: Question, order: Sequence[tuple[Group, Candidate | None]],
     hits: list[Hit] = []
     current: Group | None = None
     session: Hit = {}
-    matches = candidates.counts_in(question, list({group.session for group, candidate in order if candidate}))
+    uncounted = list({group.session for group, candidate in order if candidate and group.matches is None})
+    matches = candidates.counts_in(question, uncounted)
     for group, candidate in order:
         if group is not current:
             current, session = group, hit.session(connection, group.session, highlighter)
@@ -214,7 +250,7 @@ def hits_of(question: Question, order: Sequence[tuple[Group, Candidate | None]],
         else:
             spots = [spots[candidate[0]] for spots in question.matcher.spots if candidate[0] in spots]
             found = hit.of_message(connection, session, *candidate, highlighter, spots, question.plan.columns)
-            found["matches"] = matches[group.session]
+            found["matches"] = matches[group.session] if group.matches is None else group.matches
             found["also_in"] = sorted(group.also.get(candidate[0], ()))
             if context:
                 found |= hit.around(connection, candidate[0], context)

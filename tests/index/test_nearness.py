@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessionstore.index import candidates, groups
-from sessionstore.index.search import asked, search, tree_of
+from sessionstore.index.search import TOGETHER, asked, search, tree_of
 from sessionstore.store import Store
 from tests.index.making import Message, answered, put, reading, said, synced
 
@@ -37,63 +36,55 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-class Spy:
-    """Counts how often each of the two ways was gone."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.all = 0
-        every = candidates._by_score
-
-        def counted(*given: Any) -> Any:
-            self.all += 1
-            return every(*given)
-
-        monkeypatch.setattr(candidates, "_by_score", counted)
+QUERIES = ["tide gauge", "gauge tide", "tide gauge w1", "tide gauge -w2", "tide gauge role:user"]
 
 
-def best(hits: list[dict[str, Any]]) -> list[tuple[str, str, float]]:
-    """The best message of each session shown."""
-    found: dict[str, tuple[str, str, float]] = {}
-    for hit in hits:
-        found.setdefault(hit["key"], (hit["key"], hit["message"], hit["score"]))
-    return list(found.values())
-
-
-@pytest.mark.parametrize(
-    "query", ["tide gauge", "gauge tide", "tide gauge w1", "tide gauge -w2", "tide gauge role:user"]
-)
+@pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("limit", [1, 5, 20, 60, 400])
 def test_scoring_the_near_ones_first_changes_nothing(
     mixed: Store, monkeypatch: pytest.MonkeyPatch, query: str, limit: int
 ) -> None:
     with reading(mixed) as connection:
-        quick = best(search(connection, query, limit))
-        monkeypatch.setattr(candidates, "nearest", lambda *_: ([], inf))
-        whole = best(search(connection, query, limit))
-    assert whole
-    shown = min(len(quick), len(whole))
-    assert quick[:shown] == whole[:shown]
+        quick = search(connection, query, limit)
+        monkeypatch.setattr(candidates, "nearest", lambda _: None)
+        assert quick == search(connection, query, limit)
+    assert quick
+
+
+@pytest.mark.parametrize(
+    ("query", "hits"),
+    [*((query, 203) for query in QUERIES), ("tide", 203), ("tide (gauge OR w1)", 203), ("w3-w4 OR tide", TOGETHER)],
+)
+def test_pages_follow_on_one_another(mixed: Store, query: str, hits: int) -> None:
+    with reading(mixed) as connection:
+        whole = [hit["link"] for hit in search(connection, query, hits)]
+        pages = [hit["link"] for at in range(0, hits, 7) for hit in search(connection, query, min(7, hits - at), at)]
+    assert len(whole) > 20
+    assert pages == whole
 
 
 def test_with_enough_near_ones_the_others_are_not_scored(mixed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    spy = Spy(monkeypatch)
+    asked_for: list[int] = []
+    every = candidates.best_of_sessions
+    monkeypatch.setattr(candidates, "best_of_sessions", lambda question: asked_for.append(1) or every(question))
     with reading(mixed) as connection:
         assert len(search(connection, "tide gauge", 20)) == 20
-        assert spy.all == 0
+        assert asked_for == []
         assert len(search(connection, "tide gauge", 140)) == 140
-        assert spy.all == 1
+        assert asked_for == [1]
         search(connection, "tide gauge (w1 OR w2)", 5)
-        assert spy.all == 2
+        assert asked_for == [1, 1]
 
 
 def test_no_message_scores_more_than_the_bound(mixed: Store) -> None:
     with reading(mixed) as connection, asked(connection, tree_of("tide gauge", {}), None) as question:
-        near, bound = candidates.nearest(question, 20)
+        near = candidates.nearest(question)
         every = candidates._by_score(question, 10_000, 0)
-        assert 20 <= len(near) < len(every)
-        assert every[: len(near)] == near
-        assert max(score for candidate in every if (score := candidate[1]) and candidate not in near) <= bound
-        assert min(score for _, score in near) >= bound
+        assert near is not None
+        assert 20 <= len(near.best) < len(every)
+        assert every[: len(near.best)] == near.best
+        assert max(score for number, score in every if (number, score) not in near.best) <= near.bound
+        assert all(dict(every)[number] == score for number, score in (near.scores or {}).items())
 
 
 def test_what_is_new_counts_at_most_as_much_as_is_allowed_for(tmp_path: Path) -> None:
