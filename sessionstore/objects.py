@@ -17,8 +17,9 @@ from sessionstore import canonical, errors, fsio
 
 PAGE, CHUNK, VALUE = "jsonl", "raw", "bin"
 KINDS = (PAGE, CHUNK, VALUE)
-LEVEL = 3
-"""zstd level of freshly written chunks: speed first, `compact` makes them smaller."""
+LEVEL = 1
+"""zstd level of freshly written chunks: speed first (3 saves 7 % and takes two thirds longer), `compact` makes them
+smaller."""
 MAX_OBJECT = 1 << 31
 """No object may unpack to more bytes than this (a guard against decompression bombs in a foreign store)."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -22,6 +23,8 @@ MOST = 1 + _RECENT
 """By how much a session's score can be above that of its best message."""
 SHOWN = 10
 """So many messages of a session are compared with those of others."""
+_OTHERS = 500
+"""So many further sessions are asked whether they hold what is shown."""
 _LONG = 160
 """A text of so many bytes in two sessions is the same text, whenever it was said."""
 
@@ -46,7 +49,6 @@ Fill = Callable[[list[Group]], None]
 
 class _Facts(NamedTuple):
     key: str
-    day: int
     root: str
     """The session that this one's history goes back to."""
 
@@ -73,14 +75,16 @@ def arranged(
         group.score, group.named = most + 1, True
     listed = sorted(groups.values(), key=lambda group: -group.score)
     contenders = _contenders(listed, 2 * wanted) if fill else listed
-    facts = _facts(connection, [group.session for group in contenders])
+    days = _days(connection, [group.session for group in contenders])
     newest = _day(connection.execute("SELECT max(sorted_at) FROM sessions").fetchone()[0])
     for group in contenders:
-        age = max(0, newest - facts[group.session].day)
+        age = max(0, newest - days[group.session])
         group.score *= 1 + _RECENT * 0.5 ** (age / _HALF_LIFE)
-    best = sorted(contenders, key=lambda group: (-group.score, -facts[group.session].day, -group.session))
-    kept = _once(connection, best, facts, wanted, fill)
-    if len(kept) < wanted and len(contenders) < len(listed):  # so much is said twice that those do not suffice
+    best = sorted(contenders, key=lambda group: (-group.score, -days[group.session], -group.session))
+    if fill:
+        best = best[: 8 * wanted + _OTHERS]
+    kept = _once(connection, best, _facts(connection, [group.session for group in best]), wanted, fill)
+    if len(kept) < wanted and len(best) < len(listed):  # so much is said twice that those do not suffice
         return arranged(connection, found, titles, named, 8 * wanted, fill)
     return kept
 
@@ -188,15 +192,17 @@ def _shared(groups: list[Group]) -> set[float]:
 
 
 def _facts(connection: sqlite3.Connection, sessions: list[int]) -> dict[int, _Facts]:
-    """Key, day and root of sessions."""
-    rows = []
-    for start in range(0, len(sessions), 500):
-        chunk = sessions[start : start + 500]
-        places = ", ".join("?" * len(chunk))
-        sql = f"SELECT id, key, sorted_at, forked_from, relation FROM sessions WHERE id IN ({places})"
-        rows += connection.execute(sql, chunk).fetchall()
-    parents = {key: parent for _, key, _, parent, relation in rows if parent and relation != "subagent"}
-    return {number: _Facts(key, _day(time), _root(key, parents)) for number, key, time, _, _ in rows}
+    """Key and root of sessions."""
+    sql = "SELECT id, key, forked_from, relation FROM sessions WHERE id IN (SELECT value FROM json_each(?))"
+    rows = connection.execute(sql, (orjson.dumps(sessions).decode(),)).fetchall()
+    parents = {key: parent for _, key, parent, relation in rows if parent and relation != "subagent"}
+    return {number: _Facts(key, _root(key, parents)) for number, key, _, _ in rows}
+
+
+def _days(connection: sqlite3.Connection, sessions: list[int]) -> dict[int, int]:
+    """About on which day sessions changed last."""
+    sql = "SELECT id, substr(sorted_at, 1, 10) FROM sessions WHERE id IN (SELECT value FROM json_each(?))"
+    return {number: _day(time) for number, time in connection.execute(sql, (orjson.dumps(sessions).decode(),))}
 
 
 def _root(key: str, parents: Mapping[str, str]) -> str:
@@ -206,6 +212,7 @@ def _root(key: str, parents: Mapping[str, str]) -> str:
     return key
 
 
+@lru_cache(maxsize=1024)
 def _day(time: str | None) -> int:
     """About which day a time is in: good enough for how recent something is."""
     year, month, day = (time or "")[:4], (time or "")[5:7], (time or "")[8:10]

@@ -163,7 +163,10 @@ def _row(message: dict[str, Any], seq: int) -> Row:
         images or None,
         *(_usage(usage) if usage else _NO_USAGE),
     )
-    if not all(type(facts[i]) is str for i in (1, 2)) or not all(type(item) in _TEXT_OR_NONE for item in facts[3:6]):
+    _, name, role, kind, time, model, *_ = facts
+    if type(name) is not str or type(role) is not str:
+        raise TypeError
+    if type(kind) not in _TEXT_OR_NONE or type(time) not in _TEXT_OR_NONE or type(model) not in _TEXT_OR_NONE:
         raise TypeError
     links = (tuple(calls), tuple(results), tuple(files)) if calls or results else None
     said = "" if text is context else "\n".join(text)

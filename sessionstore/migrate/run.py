@@ -22,7 +22,7 @@ from sessionstore.migrate.settle import settle
 from sessionstore.migrate.workers import Job, Result, chosen_importers, groups, run_groups
 from sessionstore.store import Store
 
-GROUP_LEAST, GROUP_MOST = 1 << 20, 16 << 20
+GROUP_LEAST, GROUP_MOST = 1 << 20, 32 << 20
 """How many source bytes are committed together, at least and at most."""
 
 

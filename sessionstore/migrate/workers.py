@@ -33,6 +33,8 @@ TRIES, PAUSE = 3, 0.1
 """How often a source that changes while it is read is tried, and how many seconds pass between."""
 SMALL = 4 << 20
 """Below this many bytes altogether, starting processes costs more than it saves."""
+_NICE = 5
+"""By how much worker processes give way to the one that started them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +215,13 @@ def _receive(ready: Connection, busy: dict[Connection, tuple[Any, Group]], waiti
 
 def _work(connection: Connection, job: Job, inherited: Sequence[Connection]) -> None:
     """A worker process: group in, result out, until the pipe closes. The parent's ends of the pipes, which a fork
-    copies, are closed first: while any process held one, the pipe would not close when the parent is killed."""
+    copies, are closed first: while any process held one, the pipe would not close when the parent is killed. It gives
+    way to the parent, which has the index to write and would else be last to finish."""
     for other in inherited:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
     store = Store(job.root)
     while True:
         try:
