@@ -57,7 +57,7 @@ def arranged(
     connection: sqlite3.Connection,
     found: Sequence[Candidate],
     titles: Mapping[int, float],
-    named: Iterable[int],
+    named: Sequence[int],
     wanted: int,
     fill: Fill | None = None,
 ) -> list[Group]:
