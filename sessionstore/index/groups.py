@@ -124,7 +124,7 @@ class _Once:
     def take(self, groups: list[Group], scores: set[float] | None) -> None:
         """Pass groups, of which only the messages with one of `scores` may be repeated; None: any of the first."""
         if scores is None:
-            numbers = [number for group in groups for number, _ in group.messages[:SHOWN]] if len(groups) > 1 else []
+            numbers = [number for group in groups for number, _ in group.messages[:SHOWN]]
         else:
             numbers = [number for group in groups for number, score in group.messages if score in scores]
         signs = self._signs(numbers) if numbers else {}

@@ -202,6 +202,22 @@ def test_the_history_of_a_fork_is_shown_once_with_where_else_it_is(store: Store)
     assert {hit["key"] for hit in shown if hit["snippet"] == HISTORY[0]} >= {"a:3"}
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 50])
+def test_what_is_shown_once_does_not_depend_on_how_much_is_shown(store: Store, limit: int) -> None:
+    text = "apples and apples " * 20
+    for number in range(9):
+        put(store, f"a:{number}", said(text, id=f"x{number}"), *([said("own apples")] if number == 4 else []))
+    put(store, "b:1", said("a different word about apples " * 6))
+    put(store, "b:2", said("apples and pears, each of them, " * 9))
+    synced(store)
+    every = hits(store, "apples", limit=100)
+    assert len(every) == 4
+    assert len(every[0]["also_in"]) == 8
+    assert sorted(len(hit["also_in"]) for hit in every) == [0, 0, 0, 8]
+    assert hits(store, "apples", limit=limit) == every[:limit]
+    assert [hit for at in range(5) for hit in hits(store, "apples", limit=1, offset=at)] == every
+
+
 @pytest.mark.parametrize("sort", ["best", "recent", "oldest"])
 def test_a_long_text_in_many_sessions_is_shown_once(store: Store, sort: str) -> None:
     text = "these are the apples instructions that every session begins with " * 5
